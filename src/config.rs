@@ -1,0 +1,188 @@
+//! What an exporter needs to know, checked before anything is built from it.
+
+use http::HeaderValue;
+use std::fmt;
+use std::time::Duration;
+
+/// Longest path of a Unix socket: `sockaddr_un` holds 108 bytes with the closing NUL.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Settings of one [`Exporter`](crate::Exporter).
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub agent_url: AgentUrl,
+    /// Limit of one request, from connecting to the end of the answer.
+    pub agent_timeout: Duration,
+    /// Longest time a chunk waits in the queue before it is sent.
+    pub flush_interval: Duration,
+    /// Queue bound, in spans.
+    pub max_queue_spans: usize,
+    /// Queue bound, in bytes of memory.
+    pub max_queue_bytes: usize,
+    /// Sent as `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
+    pub test_session_token: Option<HeaderText>,
+    pub tracer: Tracer,
+}
+
+/// Who speaks to the agent: the values of the `Datadog-Meta-*` headers.
+#[derive(Clone, Debug)]
+pub struct Tracer {
+    pub version: HeaderText,
+    pub language: HeaderText,
+    pub language_version: HeaderText,
+    pub interpreter: HeaderText,
+    pub interpreter_vendor: HeaderText,
+}
+
+/// Text that can be sent as the value of an HTTP header.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeaderText(String);
+
+impl HeaderText {
+    /// # Errors
+    /// When the text is empty or has a byte that no header value may hold.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("expected text, got an empty String".into());
+        }
+        match HeaderValue::from_str(text) {
+            Ok(_) if text.is_ascii() => Ok(Self(text.into())),
+            _ => Err(format!(
+                "expected printable ASCII (it is sent as an HTTP header), got {text:?}"
+            )),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where the agent listens: `http://host:port` or `unix:///path/to/socket`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentUrl(String);
+
+impl AgentUrl {
+    /// The trace exporter panics on some malformed URLs and accepts others that lead nowhere, so
+    /// that all of it is checked here.
+    ///
+    /// # Errors
+    /// When `text` is not one of the two forms. The message says what is accepted and repeats the
+    /// URL, without a user name or password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let refuse = |problem: &str| {
+            let shown = match text.split_once("://").zip(text.rsplit_once('@')) {
+                Some(((scheme, _), (_, rest))) => format!("{scheme}://…@{rest}"),
+                None => text.to_owned(),
+            };
+            Err(format!(
+                "expected http://host:port or unix:///path/to/socket, got {shown:?}: {problem}"
+            ))
+        };
+        if let Some(path) = text.strip_prefix("unix://") {
+            return match path {
+                _ if !path.starts_with('/') => refuse("the socket's path must be absolute"),
+                "/" => refuse("the socket's path is missing"),
+                _ if path.len() > LONGEST_SOCKET_PATH => refuse("the socket's path is too long"),
+                _ if path.contains('\0') => refuse("the socket's path has a NUL"),
+                _ => Ok(Self(text.into())),
+            };
+        }
+        if text.starts_with("https://") {
+            return refuse("TLS is not built in");
+        }
+        if !text.starts_with("http://") {
+            return refuse("it has neither of these schemes");
+        }
+        let uri: http::Uri = match text.parse() {
+            Ok(uri) => uri,
+            Err(problem) => return refuse(&problem.to_string()),
+        };
+        let Some(authority) = uri.authority() else {
+            return refuse("the host is missing");
+        };
+        if authority.as_str().contains('@') {
+            return refuse("user names and passwords are not supported");
+        }
+        if authority.host().is_empty() {
+            return refuse("the host is missing");
+        }
+        let port = &authority.as_str()[authority.host().len()..];
+        if !port.is_empty() && authority.port_u16().is_none_or(|port| port == 0) {
+            return refuse("the port must be 1 to 65535");
+        }
+        if uri.query().is_some() || text.contains('#') {
+            return refuse("a query or a fragment has no meaning here");
+        }
+        Ok(Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AgentUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_an_agent_can_listen_on() {
+        for url in [
+            "http://127.0.0.1:8126",
+            "http://agent",
+            "http://agent/",
+            "http://agent:1/prefix",
+            "http://[::1]:8126",
+            "unix:///var/run/datadog/apm.socket",
+        ] {
+            assert_eq!(AgentUrl::parse(url).as_ref().map(AgentUrl::as_str), Ok(url));
+        }
+    }
+
+    #[test]
+    fn refuses_the_rest_and_says_what_is_accepted() {
+        let long = format!("unix:///{}", "x".repeat(LONGEST_SOCKET_PATH));
+        for url in [
+            "",
+            "localhost:8126",
+            "127.0.0.1",
+            "/path",
+            "ftp://agent:8126",
+            "https://agent:8126",
+            "http://",
+            "http:///path",
+            "http://:8126",
+            "http://agent:0",
+            "http://agent:99999",
+            "http://agent:http",
+            "http://agent:",
+            "http://a b:8126",
+            "http://agent:8126?x=1",
+            "http://agent:8126/#x",
+            "http://user:secret@agent:8126",
+            "unix://",
+            "unix:///",
+            "unix://relative.socket",
+            &long,
+        ] {
+            let error = AgentUrl::parse(url).expect_err(url);
+            assert!(error.contains("http://host:port or unix:///"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn header_text_is_what_a_header_can_hold() {
+        assert!(HeaderText::parse("3.1.7").is_ok());
+        for text in ["", "a\nb", "é"] {
+            assert!(HeaderText::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The handle through which a process exports, across forks.
+
+use crate::chunks::TraceChunks;
+use crate::config::Config;
+use crate::process_local::ProcessLocal;
+use crate::queue::{Goal, Pending, Queue, ReplySlot, ReplyTo};
+use crate::runtime::Runtime;
+use crate::sender;
+use crate::stats::Stats;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Takes chunks and sees to their delivery in the background.
+///
+/// All that an exporter does goes through state made in this process: what a parent had queued is
+/// the parent's to send.
+pub struct Exporter {
+    config: Arc<Config>,
+    closed: AtomicBool,
+    local: ProcessLocal<Local>,
+}
+
+/// What belongs to one process.
+struct Local {
+    queue: Arc<Queue>,
+    sending: AtomicBool,
+}
+
+impl Exporter {
+    /// Starts nothing: threads and connections come with the first export.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config: Arc::new(config),
+            closed: AtomicBool::new(false),
+            local: ProcessLocal::new(),
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Queues chunks. Whether all were taken; the rest is counted. Never waits.
+    pub fn export(&self, chunks: TraceChunks) -> bool {
+        self.push(chunks, None)
+    }
+
+    /// Queues chunks to be sent at once. The returned wait ends with the answer.
+    pub fn send(&self, chunks: TraceChunks) -> Pending {
+        let slot = ReplySlot::default();
+        self.push(chunks, Some(ReplyTo::new(Arc::clone(&slot))));
+        Pending::new(Arc::clone(&self.local().queue), Goal::Reply(slot))
+    }
+
+    /// Has everything queued so far sent at once. The returned wait ends when it is answered for.
+    pub fn flush(&self) -> Pending {
+        flush(Arc::clone(&self.local().queue))
+    }
+
+    /// Takes nothing from now on, and sends what is queued. The returned wait ends when that is
+    /// answered for.
+    pub fn shutdown(&self) -> Pending {
+        self.closed.store(true, Ordering::Relaxed);
+        let local = self.local();
+        local.queue.close();
+        if !self.sends(local) {
+            local.queue.end();
+        }
+        Pending::new(Arc::clone(&local.queue), Goal::Ended)
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.local().queue.stats()
+    }
+
+    /// Whether [`Exporter::take_lines`] has something to tell. Costs next to nothing.
+    pub fn has_lines(&self) -> bool {
+        self.local.get().is_some_and(|local| local.queue.has_lines())
+    }
+
+    /// Lines for the log that have not been fetched yet.
+    pub fn take_lines(&self) -> VecDeque<String> {
+        self.local().queue.take_lines()
+    }
+
+    fn push(&self, chunks: TraceChunks, reply: Option<ReplyTo>) -> bool {
+        let local = self.local();
+        let taken = local.queue.push(chunks, reply);
+        self.sends(local);
+        taken
+    }
+
+    /// Starts the sender if there is something to send. Whether it was started, now or before.
+    /// When no thread can be had the queue keeps what it can, and the next call tries again.
+    fn sends(&self, local: &Local) -> bool {
+        if local.sending.load(Ordering::Relaxed) {
+            return true;
+        }
+        if local.queue.is_empty() {
+            return false;
+        }
+        match Runtime::get() {
+            Ok(runtime) => {
+                if !local.sending.swap(true, Ordering::Relaxed) {
+                    runtime.register(&local.queue);
+                    sender::start(runtime, Arc::clone(&self.config), Arc::clone(&local.queue));
+                }
+                true
+            }
+            Err(error) => {
+                local.queue.cannot_send(&error);
+                false
+            }
+        }
+    }
+
+    fn local(&self) -> &Local {
+        let made = self.local.get_or_try_init(|| {
+            let queue = Arc::new(Queue::new(&self.config));
+            if self.is_closed() {
+                queue.close();
+                queue.end();
+            }
+            Ok::<_, Infallible>(Local {
+                queue,
+                sending: AtomicBool::new(false),
+            })
+        });
+        match made {
+            Ok(local) => local,
+        }
+    }
+}
+
+impl Drop for Exporter {
+    /// Posts a message and returns; what is queued is still sent.
+    fn drop(&mut self) {
+        if let Some(local) = self.local.get() {
+            local.queue.close();
+        }
+    }
+}
+
+/// Has everything sent that any exporter of this process has queued, forgotten ones included.
+pub fn flush_all() -> Vec<Pending> {
+    let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
+    queues.into_iter().map(flush).collect()
+}
+
+fn flush(queue: Arc<Queue>) -> Pending {
+    let number = queue.hurry();
+    Pending::new(queue, Goal::Answered(number))
+}

@@ -1,0 +1,22 @@
+//! Queue, delivery and accounting of trace chunks between a tracer and the Datadog agent.
+//!
+//! Knows nothing of Ruby. Chunks are moved into an [`Exporter`], wait in its bounded queue, and
+//! are sent by one task on the process's tokio runtime.
+
+pub mod chunks;
+pub mod config;
+mod delivery;
+pub mod exporter;
+pub mod fork;
+pub mod queue;
+mod process_local;
+mod runtime;
+mod sender;
+mod signals;
+pub mod size;
+pub mod span;
+pub mod stats;
+mod text;
+mod trouble;
+
+pub use exporter::Exporter;

@@ -1,0 +1,498 @@
+//! The bounded queue between the threads that trace and the task that sends.
+//!
+//! One mutex guards what waits, what is in the air and what has been counted, so that the counts
+//! add up at every moment. It is held for a few instructions at a time: chunks are moved, never
+//! built, encoded or freed under it.
+
+use crate::chunks::TraceChunks;
+use crate::config::Config;
+use crate::size::Size;
+use crate::stats::{Loss, Stats};
+use crate::trouble::Trouble;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Size of the body that a payload is filled up to, in bytes.
+pub const MAX_PAYLOAD_BYTES: usize = 5 * 1024 * 1024;
+/// With this much waiting, in bytes on the wire, the queue is sent before its time.
+const ENOUGH_BYTES: usize = 1024 * 1024;
+
+pub struct Queue {
+    max_spans: usize,
+    max_bytes: usize,
+    flush_interval: Duration,
+    state: Mutex<State>,
+    /// Wakes threads that wait for an answer.
+    answered: Condvar,
+    /// Wakes the sender.
+    work: Notify,
+    has_lines: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    entries: VecDeque<Entry>,
+    /// When the oldest entry came.
+    oldest: Option<Instant>,
+    /// Number that the next entry gets; they are numbered in the order they came.
+    next: u64,
+    /// Entries below this number are sent without waiting for their time.
+    hurry: u64,
+    /// Batches that have left the queue and are not answered for, each with its first entry.
+    in_flight: Vec<u64>,
+    in_flight_size: Size,
+    closing: bool,
+    ended: bool,
+    stats: Stats,
+    trouble: Trouble,
+}
+
+struct Entry {
+    chunks: TraceChunks,
+    reply: Option<ReplyTo>,
+}
+
+/// Where the answer to a synchronous send is put.
+pub type ReplySlot = Arc<OnceLock<Reply>>;
+
+/// The answer to a synchronous send while it is being found out. Dropping it hands it in.
+pub struct ReplyTo {
+    slot: ReplySlot,
+    reply: Reply,
+}
+
+impl ReplyTo {
+    pub fn new(slot: ReplySlot) -> Self {
+        let body = String::new();
+        Self {
+            slot,
+            reply: Reply::Accepted { body },
+        }
+    }
+
+    /// The first loss is the answer, or else the agent's last one.
+    fn add(&mut self, reply: Reply) {
+        if matches!(self.reply, Reply::Accepted { .. }) {
+            self.reply = reply;
+        }
+    }
+}
+
+impl Drop for ReplyTo {
+    fn drop(&mut self) {
+        let body = String::new();
+        let reply = std::mem::replace(&mut self.reply, Reply::Accepted { body });
+        let _ = self.slot.set(reply);
+    }
+}
+
+/// What became of a synchronous send.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// All was accepted; the agent's last answer.
+    Accepted { body: String },
+    /// Something was lost, why, and the agent's answer if there was one.
+    Lost {
+        loss: Loss,
+        detail: String,
+        status: Option<u16>,
+        body: String,
+    },
+}
+
+impl Reply {
+    /// Lost before the agent was asked.
+    pub fn unsent(loss: Loss, detail: String) -> Self {
+        Self::Lost {
+            loss,
+            detail,
+            status: None,
+            body: String::new(),
+        }
+    }
+}
+
+impl Queue {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            max_spans: config.max_queue_spans,
+            max_bytes: config.max_queue_bytes,
+            flush_interval: config.flush_interval,
+            state: Mutex::default(),
+            answered: Condvar::new(),
+            work: Notify::new(),
+            has_lines: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes chunks in order while there is room, and counts the rest as lost. Whether all were
+    /// taken.
+    pub fn push(&self, chunks: TraceChunks, mut reply: Option<ReplyTo>) -> bool {
+        let size = chunks.size();
+        let mut state = self.lock();
+        state.stats.spans_exported += size.spans as u64;
+        state.stats.values_repaired += size.repaired as u64;
+        state.stats.values_left_out += size.left_out as u64;
+        if state.closing {
+            state.stats.dropped[Loss::Closed as usize] += size.spans as u64;
+            drop(state);
+            if let Some(reply) = &mut reply {
+                let detail = "the exporter has been shut down".to_owned();
+                reply.add(Reply::unsent(Loss::Closed, detail));
+            }
+            return false;
+        }
+        if size.spans == 0 {
+            return true;
+        }
+        if self.has_room(&state, size) {
+            self.enter(state, chunks, reply);
+            return true;
+        }
+        drop(state);
+
+        let mut chunks = chunks.into_chunks().peekable();
+        let mut state = self.lock();
+        let mut taken = TraceChunks::default();
+        while let Some(chunk) = chunks.next_if(|chunk| {
+            let mut together = taken.size();
+            together += chunk.size();
+            self.has_room(&state, together)
+        }) {
+            taken.extend([chunk]);
+        }
+        let lost: TraceChunks = chunks.collect();
+        let lost_spans = lost.size().spans as u64;
+        let detail = format!(
+            "the queue holds its limit of {} spans or {} bytes",
+            self.max_spans, self.max_bytes
+        );
+        self.count_lost(&mut state, lost_spans, Loss::QueueFull, &detail);
+        if let Some(reply) = &mut reply {
+            reply.add(Reply::unsent(Loss::QueueFull, detail));
+        }
+        if taken.is_empty() {
+            drop(state);
+        } else {
+            self.enter(state, taken, reply);
+        }
+        lost_spans == 0
+    }
+
+    /// Asks for everything queued so far to be sent now. Returns the number to wait for with
+    /// [`Goal::Answered`].
+    pub fn hurry(&self) -> u64 {
+        let mut state = self.lock();
+        state.hurry = state.next;
+        let goal = state.next;
+        drop(state);
+        self.work.notify_one();
+        goal
+    }
+
+    /// Takes nothing more; what is queued is sent, and then the sender ends.
+    pub fn close(&self) {
+        self.lock().closing = true;
+        self.work.notify_one();
+    }
+
+    /// Whether nothing waits to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.lock().entries.is_empty()
+    }
+
+    pub fn stats(&self) -> Stats {
+        let state = self.lock();
+        state.stats.clone()
+    }
+
+    /// Whether [`Queue::take_lines`] has something to tell. Costs one load.
+    pub fn has_lines(&self) -> bool {
+        self.has_lines.load(Ordering::Relaxed)
+    }
+
+    /// Lines for the log that have not been fetched yet.
+    pub fn take_lines(&self) -> VecDeque<String> {
+        let mut state = self.lock();
+        self.has_lines.store(false, Ordering::Relaxed);
+        state.trouble.take_lines()
+    }
+
+    /// For the sender: the next entries that are due, or `None` when the queue is closed and
+    /// empty.
+    pub async fn next(self: &Arc<Self>) -> Option<Batch> {
+        loop {
+            let due = match self.take_due() {
+                Take::Batch(batch) => return Some(batch),
+                Take::Closed => return None,
+                Take::Later(due) => due,
+            };
+            match due {
+                Some(due) => tokio::select! {
+                    () = self.work.notified() => {}
+                    () = tokio::time::sleep_until(due.into()) => {}
+                },
+                None => self.work.notified().await,
+            }
+        }
+    }
+
+    /// A request was made again.
+    pub fn retried(&self) {
+        self.lock().stats.retries += 1;
+    }
+
+    /// The sender could not be started; what is queued stays there.
+    pub fn cannot_send(&self, error: &std::io::Error) {
+        self.lock().stats.last_error = Some(format!("the sender cannot be started: {error}"));
+    }
+
+    /// Nothing more will be sent, usually because everything has been.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        let unsent = std::mem::take(&mut state.entries);
+        let spans = std::mem::take(&mut state.stats.queued).spans;
+        if spans > 0 {
+            let detail = "the sender could not be started";
+            self.count_lost(&mut state, spans as u64, Loss::Internal, detail);
+        }
+        drop(state);
+        drop(unsent);
+        self.answered.notify_all();
+    }
+
+    fn take_due(self: &Arc<Self>) -> Take {
+        let mut state = self.lock();
+        let first = state.next - state.entries.len() as u64;
+        let Some(oldest) = state.oldest else {
+            return if state.closing { Take::Closed } else { Take::Later(None) };
+        };
+        let due = oldest + self.flush_interval;
+        let now = state.closing || first < state.hurry || enough(state.stats.queued);
+        if !now && Instant::now() < due {
+            return Take::Later(Some(due));
+        }
+
+        let mut chunks = Vec::new();
+        let mut size = Size::default();
+        let mut reply = None;
+        while let Some(entry) = state.entries.front() {
+            let together = size.wire + entry.chunks.size().wire;
+            // An answer is about one send: it gets payloads of its own.
+            let apart = entry.reply.is_some() || reply.is_some();
+            if !chunks.is_empty() && (apart || together > MAX_PAYLOAD_BYTES) {
+                break;
+            }
+            if let Some(entry) = state.entries.pop_front() {
+                size += entry.chunks.size();
+                chunks.push(entry.chunks);
+                reply = entry.reply;
+            }
+        }
+        if state.entries.is_empty() {
+            state.oldest = None;
+        }
+        state.stats.queued -= size;
+        state.in_flight_size += size;
+        state.in_flight.push(first);
+        Take::Batch(Batch {
+            queue: Arc::clone(self),
+            first,
+            chunks,
+            size,
+            reply,
+        })
+    }
+
+    fn has_room(&self, state: &State, more: Size) -> bool {
+        let (queued, in_flight) = (state.stats.queued, state.in_flight_size);
+        queued.spans + in_flight.spans + more.spans <= self.max_spans
+            && queued.memory + in_flight.memory + more.memory <= self.max_bytes
+    }
+
+    fn enter(&self, mut state: MutexGuard<State>, chunks: TraceChunks, reply: Option<ReplyTo>) {
+        let had_enough = enough(state.stats.queued);
+        let was_empty = state.entries.is_empty();
+        state.next += 1;
+        if reply.is_some() {
+            state.hurry = state.next;
+        }
+        if was_empty {
+            state.oldest = Some(Instant::now());
+        }
+        state.stats.queued += chunks.size();
+        let wake = was_empty || reply.is_some() || !had_enough && enough(state.stats.queued);
+        state.entries.push_back(Entry { chunks, reply });
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
+    fn count_lost(&self, state: &mut State, spans: u64, loss: Loss, detail: &str) {
+        state.stats.dropped[loss as usize] += spans;
+        state.stats.last_error = Some(detail.to_owned());
+        state.trouble.lost(spans, loss, detail);
+        self.has_lines.store(state.trouble.has_lines(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code under the lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn enough(queued: Size) -> bool {
+    queued.wire >= ENOUGH_BYTES
+}
+
+enum Take {
+    Batch(Batch),
+    Later(Option<Instant>),
+    Closed,
+}
+
+/// Entries in the air. Whatever was not answered for when it is dropped (the sender panicked) is
+/// counted as lost.
+pub struct Batch {
+    queue: Arc<Queue>,
+    first: u64,
+    pub chunks: Vec<TraceChunks>,
+    size: Size,
+    reply: Option<ReplyTo>,
+}
+
+impl Batch {
+    /// A payload of this batch was accepted.
+    pub fn sent(&mut self, size: Size, bytes: usize, answer: String) {
+        let queue = Arc::clone(&self.queue);
+        let mut state = queue.lock();
+        self.settle(&mut state, size);
+        state.stats.spans_sent += size.spans as u64;
+        state.stats.payloads_sent += 1;
+        state.stats.bytes_sent += bytes as u64;
+        state.trouble.sent();
+        queue.has_lines.store(state.trouble.has_lines(), Ordering::Relaxed);
+        drop(state);
+        if let Some(reply) = &mut self.reply {
+            reply.add(Reply::Accepted { body: answer });
+        }
+    }
+
+    /// A payload of this batch is given up.
+    pub fn lost(&mut self, size: Size, loss: Loss, detail: String, answer: Option<(u16, String)>) {
+        let queue = Arc::clone(&self.queue);
+        let mut state = queue.lock();
+        self.settle(&mut state, size);
+        queue.count_lost(&mut state, size.spans as u64, loss, &detail);
+        drop(state);
+        if let Some(reply) = &mut self.reply {
+            let (status, body) = answer.unzip();
+            reply.add(Reply::Lost {
+                loss,
+                detail,
+                status,
+                body: body.unwrap_or_default(),
+            });
+        }
+    }
+
+    fn settle(&mut self, state: &mut State, size: Size) {
+        self.size -= size;
+        state.in_flight_size -= size;
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        if self.size.spans > 0 {
+            let detail = "the sender stopped at an internal error".to_owned();
+            self.lost(self.size, Loss::Internal, detail, None);
+        }
+        // Handed in before the waiters are woken.
+        self.reply = None;
+        let mut state = self.queue.lock();
+        state.in_flight.retain(|first| *first != self.first);
+        drop(state);
+        self.queue.answered.notify_all();
+    }
+}
+
+/// What a thread waits for.
+pub enum Goal {
+    /// All entries below this number have been answered for.
+    Answered(u64),
+    Reply(ReplySlot),
+    /// The queue was closed and has run empty.
+    Ended,
+}
+
+/// A wait for the sender, which another thread can interrupt. Giving up changes nothing about
+/// what is sent.
+pub struct Pending {
+    queue: Arc<Queue>,
+    goal: Goal,
+    interrupted: AtomicBool,
+}
+
+impl Pending {
+    pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
+        Self {
+            queue,
+            goal,
+            interrupted: AtomicBool::new(false),
+        }
+    }
+
+    /// Blocks until the goal is reached, `limit` is over or [`Pending::interrupt`] is called.
+    /// Whether the goal is reached.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.queue.lock();
+        loop {
+            if self.reached(&state) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed) {
+                return false;
+            }
+            state = self
+                .queue
+                .answered
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Makes the wait that goes on, or else the next one, return at once.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+        // Taken so that the flag can't be set between a waiter's look at it and its sleep.
+        drop(self.queue.lock());
+        self.queue.answered.notify_all();
+    }
+
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.goal {
+            Goal::Reply(slot) => slot.get(),
+            _ => None,
+        }
+    }
+
+    fn reached(&self, state: &State) -> bool {
+        match &self.goal {
+            Goal::Answered(number) => {
+                state.next - state.entries.len() as u64 >= *number
+                    && state.in_flight.iter().all(|first| first >= number)
+            }
+            Goal::Reply(slot) => slot.get().is_some(),
+            Goal::Ended => state.ended,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The one tokio runtime of a process, started on first use and never stopped.
+//!
+//! It is never dropped: that waits for what its threads are doing, a DNS query for instance, at a
+//! moment that the garbage collector or the end of the process chooses.
+
+use crate::process_local::ProcessLocal;
+use crate::queue::Queue;
+use crate::signals;
+use libdd_shared_runtime::BasicRuntime;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// DNS queries are all that blocks.
+const MAX_BLOCKING_THREADS: usize = 2;
+
+static CURRENT: ProcessLocal<Runtime> = ProcessLocal::new();
+
+pub struct Runtime {
+    tokio: Arc<tokio::runtime::Runtime>,
+    queues: Mutex<Vec<Weak<Queue>>>,
+}
+
+impl Runtime {
+    /// The runtime of this process.
+    ///
+    /// # Errors
+    /// When the system has no room for another thread or descriptor.
+    pub fn get() -> io::Result<&'static Self> {
+        CURRENT.get_or_try_init(Self::start)
+    }
+
+    /// The runtime of this process if it was started.
+    pub fn started() -> Option<&'static Self> {
+        CURRENT.get()
+    }
+
+    /// Queues that something may still be sent from.
+    pub fn queues(&self) -> Vec<Arc<Queue>> {
+        let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    pub fn register(&self, queue: &Arc<Queue>) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.retain(|queue| queue.strong_count() > 0);
+        queues.push(Arc::downgrade(queue));
+    }
+
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tokio.spawn(task);
+    }
+
+    /// A view of this runtime for the workers of one trace exporter.
+    pub fn for_workers(&self) -> Arc<BasicRuntime> {
+        Arc::new(BasicRuntime::from_handle(Arc::clone(&self.tokio)))
+    }
+
+    fn start() -> io::Result<Self> {
+        let tokio = signals::blocked(|| {
+            tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .max_blocking_threads(MAX_BLOCKING_THREADS)
+                .thread_name("dd-native-export")
+                .enable_all()
+                .build()
+        })?;
+        Ok(Self {
+            tokio: Arc::new(tokio),
+            queues: Mutex::default(),
+        })
+    }
+}
