@@ -79,11 +79,9 @@ fn root(spans: &[SpanBytes]) -> Option<usize> {
 }
 
 impl TraceChunks {
-    pub fn with_capacity(chunks: usize) -> Self {
-        Self {
-            chunks: Vec::with_capacity(chunks),
-            size: Size::default(),
-        }
+    /// Makes room for more chunks.
+    pub fn reserve(&mut self, chunks: usize) {
+        self.chunks.reserve(chunks);
     }
 
     /// Starts a new chunk, into which [`TraceChunks::push`] puts spans from then on.
@@ -177,7 +175,7 @@ mod tests {
 
     #[test]
     fn chunks_without_spans_weigh_nothing_and_are_not_handed_on() {
-        let mut chunks = TraceChunks::with_capacity(3);
+        let mut chunks = TraceChunks::default();
         assert!(chunks.push(SpanBytes::default(), Size::default()).is_err());
         chunks.begin_chunk(0);
         chunks.begin_chunk(1);

@@ -15,6 +15,8 @@ pub struct Config {
     pub agent_timeout: Duration,
     /// Longest time a chunk waits in the queue before it is sent.
     pub flush_interval: Duration,
+    /// How long the end of the process waits for what is queued.
+    pub shutdown_timeout: Duration,
     /// Queue bound, in spans.
     pub max_queue_spans: usize,
     /// Queue bound, in bytes of memory.

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Takes chunks and sees to their delivery in the background.
 ///
@@ -148,9 +149,12 @@ impl Drop for Exporter {
 }
 
 /// Has everything sent that any exporter of this process has queued, forgotten ones included.
-pub fn flush_all() -> Vec<Pending> {
+/// Also how long the end of the process may wait for it: one time for all.
+pub fn flush_all() -> (Vec<Pending>, Duration) {
     let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
-    queues.into_iter().map(flush).collect()
+    let limit = queues.iter().map(|queue| queue.shutdown_timeout()).max();
+    let pending = queues.into_iter().map(flush).collect();
+    (pending, limit.unwrap_or_default())
 }
 
 fn flush(queue: Arc<Queue>) -> Pending {

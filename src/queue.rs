@@ -24,6 +24,7 @@ pub struct Queue {
     max_spans: usize,
     max_bytes: usize,
     flush_interval: Duration,
+    shutdown_timeout: Duration,
     state: Mutex<State>,
     /// Wakes threads that wait for an answer.
     answered: Condvar,
@@ -121,6 +122,7 @@ impl Queue {
             max_spans: config.max_queue_spans,
             max_bytes: config.max_queue_bytes,
             flush_interval: config.flush_interval,
+            shutdown_timeout: config.shutdown_timeout,
             state: Mutex::default(),
             answered: Condvar::new(),
             work: Notify::new(),
@@ -197,6 +199,10 @@ impl Queue {
     pub fn close(&self) {
         self.lock().closing = true;
         self.work.notify_one();
+    }
+
+    pub fn shutdown_timeout(&self) -> Duration {
+        self.shutdown_timeout
     }
 
     /// Whether nothing waits to be sent.

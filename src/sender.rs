@@ -127,7 +127,6 @@ async fn build(
         .set_restart_after_fork(false)
         .set_url(config.agent_url.as_str())
         .set_connection_timeout(Some(LIBRARY_TIMEOUT_MS))
-        .set_client_computed_top_level()
         .enable_agent_rates_payload_version()
         .set_language(config.tracer.language.as_str())
         .set_language_version(config.tracer.language_version.as_str())

@@ -1,0 +1,68 @@
+//! The errors that the classes raise.
+
+use magnus::value::{Lazy, ReprValue};
+use magnus::{Error, ExceptionClass, Module, RModule, Ruby, Value};
+
+/// `Datadog::NativeExport`, with the error classes that Ruby code has defined in it.
+pub static MODULE: Lazy<RModule> = Lazy::new(|ruby| {
+    ruby.define_module("Datadog")
+        .and_then(|datadog| datadog.define_module("NativeExport"))
+        .unwrap_or_else(|error| panic!("Datadog::NativeExport: {error}"))
+});
+
+static ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "Error"));
+static CONSUMED: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "ConsumedError"));
+static CLOSED: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "ClosedError"));
+static CONFIGURATION: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "ConfigurationError"));
+
+fn class(ruby: &Ruby, name: &str) -> ExceptionClass {
+    ruby.get_inner(&MODULE)
+        .const_get(name)
+        .unwrap_or_else(|error| panic!("Datadog::NativeExport::{name}: {error}"))
+}
+
+pub fn error(ruby: &Ruby, message: &'static str) -> Error {
+    Error::new(ruby.get_inner(&ERROR), message)
+}
+
+pub fn consumed(ruby: &Ruby, what: &str) -> Error {
+    let message = format!("the {what} was handed over and can't be used any more");
+    Error::new(ruby.get_inner(&CONSUMED), message)
+}
+
+pub fn closed(ruby: &Ruby) -> Error {
+    Error::new(ruby.get_inner(&CLOSED), "the exporter has been shut down")
+}
+
+pub fn configuration(ruby: &Ruby, message: String) -> Error {
+    Error::new(ruby.get_inner(&CONFIGURATION), message)
+}
+
+/// A value of the wrong class.
+pub fn wrong_class(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Error {
+    let message = format!("{field}: expected {expected}, got {}", describe(got));
+    Error::new(ruby.exception_type_error(), message)
+}
+
+/// A number that the wire has no room for.
+pub fn out_of_range(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Error {
+    let message = format!("{field}: expected {expected}, got {}", describe(got));
+    Error::new(ruby.exception_range_error(), message)
+}
+
+/// The class, and the value where that is short and no code of the user's runs to show it.
+fn describe(value: Value) -> String {
+    const SHOWN: usize = 60;
+    let ruby = Ruby::get_with(value);
+    if value.is_nil() {
+        return "nil".into();
+    }
+    // SAFETY: the name is copied before anything else happens.
+    let class = unsafe { value.classname() }.into_owned();
+    let plain = value.is_kind_of(ruby.class_integer()) || value.is_kind_of(ruby.class_float());
+    let text = if plain { value.to_string() } else { String::new() };
+    match text.len() {
+        1..=SHOWN => format!("{class} ({text})"),
+        _ => class,
+    }
+}

@@ -1,0 +1,221 @@
+//! `Datadog::NativeExport::Exporter`. Documented for Ruby in
+//! `lib/datadog/native_export/exporter.rb`, which also checks options and makes Responses.
+
+use crate::errors::{MODULE, closed, configuration, error, wrong_class};
+use crate::gvl;
+use crate::trace_chunks::TraceChunks;
+use magnus::typed_data::Obj;
+use magnus::value::ReprValue;
+use magnus::{
+    Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
+    TypedData, Value, function, method,
+};
+use pipeline::config::{AgentUrl, Config, HeaderText, Tracer};
+use pipeline::queue::Reply;
+use pipeline::stats::Loss;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+#[derive(Default, TypedData)]
+#[magnus(class = "Datadog::NativeExport::Exporter", free_immediately, size)]
+pub struct Exporter(OnceLock<pipeline::Exporter>);
+
+impl DataTypeFunctions for Exporter {
+    fn size(&self) -> usize {
+        let queued = self.0.get().map_or(0, |exporter| exporter.stats().queued.memory);
+        size_of::<Self>() + queued
+    }
+}
+
+impl Exporter {
+    /// The options as `lib` has checked them, seconds as Floats.
+    fn configure(ruby: &Ruby, this: &Self, options: RHash) -> Result<(), Error> {
+        let text = |name: &str| options.fetch::<_, String>(ruby.to_symbol(name));
+        let seconds = |name: &str| {
+            let seconds = options.fetch::<_, f64>(ruby.to_symbol(name))?;
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|error| configuration(ruby, format!("{name}: {error}, got {seconds}")))
+        };
+        let header = |name: &str| {
+            HeaderText::parse(&text(name)?)
+                .map_err(|problem| configuration(ruby, format!("{name}: {problem}")))
+        };
+        let token: Option<String> = options.fetch(ruby.to_symbol("test_session_token"))?;
+        let config = Config {
+            agent_url: AgentUrl::parse(&text("agent_url")?)
+                .map_err(|problem| configuration(ruby, format!("agent_url: {problem}")))?,
+            agent_timeout: seconds("agent_timeout")?,
+            flush_interval: seconds("flush_interval")?,
+            shutdown_timeout: seconds("shutdown_timeout")?,
+            max_queue_spans: options.fetch(ruby.to_symbol("max_queue_spans"))?,
+            max_queue_bytes: options.fetch(ruby.to_symbol("max_queue_bytes"))?,
+            test_session_token: token
+                .map(|_| header("test_session_token"))
+                .transpose()?,
+            tracer: Tracer {
+                version: header("tracer_version")?,
+                language: header("language")?,
+                language_version: header("language_version")?,
+                interpreter: header("interpreter")?,
+                interpreter_vendor: header("interpreter_vendor")?,
+            },
+        };
+        this.0
+            .set(pipeline::Exporter::new(config))
+            .map_err(|_| error(ruby, "the exporter is initialized already"))
+    }
+
+    fn export(ruby: &Ruby, this: Obj<Self>, chunks: Value) -> Result<bool, Error> {
+        let exporter = this.get(ruby)?;
+        let chunks = take(ruby, chunks)?;
+        let taken = exporter.export(chunks);
+        if exporter.has_lines() {
+            this.funcall::<_, _, Value>("report", ())?;
+        }
+        Ok(taken)
+    }
+
+    /// What `Response` is made of: nil when the time ran out, or else the reason of a loss, its
+    /// description, the status and the body of the agent's answer.
+    fn send_and_wait(
+        ruby: &Ruby,
+        this: &Self,
+        chunks: Value,
+        limit: Option<f64>,
+    ) -> Result<Option<RArray>, Error> {
+        let exporter = this.get(ruby)?;
+        if exporter.is_closed() {
+            return Err(closed(ruby));
+        }
+        let pending = exporter.send(take(ruby, chunks)?);
+        gvl::wait(&pending, duration(limit))?;
+        let parts = |reply: &Reply| match reply {
+            Reply::Accepted { body } => ruby.ary_new_from_values(&[
+                ruby.qnil().as_value(),
+                ruby.qnil().as_value(),
+                200.into_value_with(ruby),
+                ruby.str_new(body).as_value(),
+            ]),
+            Reply::Lost {
+                loss,
+                detail,
+                status,
+                body,
+            } => ruby.ary_new_from_values(&[
+                ruby.to_symbol(loss.name()).as_value(),
+                ruby.str_new(detail).as_value(),
+                status.into_value_with(ruby),
+                ruby.str_new(body).as_value(),
+            ]),
+        };
+        Ok(pending.reply().map(parts))
+    }
+
+    fn flush_and_wait(ruby: &Ruby, this: &Self, limit: Option<f64>) -> Result<bool, Error> {
+        let exporter = this.get(ruby)?;
+        if exporter.is_closed() {
+            return Err(closed(ruby));
+        }
+        gvl::wait(&exporter.flush(), duration(limit))
+    }
+
+    fn shutdown_and_wait(ruby: &Ruby, this: &Self, limit: Option<f64>) -> Result<bool, Error> {
+        gvl::wait(&this.get(ruby)?.shutdown(), duration(limit))
+    }
+
+    fn is_closed(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.get(ruby)?.is_closed())
+    }
+
+    fn agent_url(ruby: &Ruby, this: &Self) -> Result<String, Error> {
+        Ok(this.get(ruby)?.config().agent_url.to_string())
+    }
+
+    fn stats(ruby: &Ruby, this: &Self) -> Result<RHash, Error> {
+        let stats = this.get(ruby)?.stats();
+        let dropped = ruby.hash_new();
+        for (loss, name) in Loss::ALL {
+            dropped.aset(ruby.to_symbol(name), stats.dropped[loss as usize])?;
+        }
+        dropped.freeze();
+        let all = ruby.hash_new();
+        let last_error = stats.last_error.map(|error| {
+            let error = ruby.str_new(&error);
+            error.freeze();
+            error
+        });
+        for (name, value) in [
+            ("spans_queued", stats.queued.spans.into_value_with(ruby)),
+            ("chunks_queued", stats.queued.chunks.into_value_with(ruby)),
+            ("bytes_queued", stats.queued.memory.into_value_with(ruby)),
+            ("spans_exported", stats.spans_exported.into_value_with(ruby)),
+            ("spans_sent", stats.spans_sent.into_value_with(ruby)),
+            (
+                "spans_dropped",
+                stats.dropped.iter().sum::<u64>().into_value_with(ruby),
+            ),
+            ("dropped", dropped.as_value()),
+            ("values_repaired", stats.values_repaired.into_value_with(ruby)),
+            ("values_left_out", stats.values_left_out.into_value_with(ruby)),
+            ("payloads_sent", stats.payloads_sent.into_value_with(ruby)),
+            ("bytes_sent", stats.bytes_sent.into_value_with(ruby)),
+            ("retries", stats.retries.into_value_with(ruby)),
+            ("last_error", last_error.into_value_with(ruby)),
+        ] {
+            all.aset(ruby.to_symbol(name), value)?;
+        }
+        all.freeze();
+        Ok(all)
+    }
+
+    fn take_lines(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        let lines = this.get(ruby)?.take_lines();
+        Ok(ruby.ary_from_iter(lines.iter().map(|line| ruby.str_new(line))))
+    }
+
+    fn get(&self, ruby: &Ruby) -> Result<&pipeline::Exporter, Error> {
+        self.0
+            .get()
+            .ok_or_else(|| error(ruby, "the exporter was not initialized"))
+    }
+}
+
+fn take(ruby: &Ruby, chunks: Value) -> Result<pipeline::chunks::TraceChunks, Error> {
+    let chunks = Obj::<TraceChunks>::try_convert(chunks)
+        .map_err(|_| wrong_class(ruby, "chunks", "Datadog::NativeExport::TraceChunks", chunks))?;
+    chunks.consume(ruby)
+}
+
+/// `None`, and what no clock will reach, is no limit.
+fn duration(limit: Option<f64>) -> Option<Duration> {
+    limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// Sends what all exporters of this process have queued, within the longest of their
+/// `shutdown_timeout`s.
+fn flush_all() -> Result<(), Error> {
+    let (pending, limit) = pipeline::exporter::flush_all();
+    let deadline = std::time::Instant::now() + limit;
+    for pending in pending {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        gvl::wait(&pending, Some(left))?;
+    }
+    Ok(())
+}
+
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let module = ruby.get_inner(&MODULE);
+    let class = module.define_class("Exporter", ruby.class_object())?;
+    class.define_alloc_func::<Exporter>();
+    class.define_private_method("configure", method!(Exporter::configure, 1))?;
+    class.define_private_method("send_and_wait", method!(Exporter::send_and_wait, 2))?;
+    class.define_private_method("flush_and_wait", method!(Exporter::flush_and_wait, 1))?;
+    class.define_private_method("shutdown_and_wait", method!(Exporter::shutdown_and_wait, 1))?;
+    class.define_private_method("take_lines", method!(Exporter::take_lines, 0))?;
+    class.define_method("export", method!(Exporter::export, 1))?;
+    class.define_method("closed?", method!(Exporter::is_closed, 0))?;
+    class.define_method("agent_url", method!(Exporter::agent_url, 0))?;
+    class.define_method("stats", method!(Exporter::stats, 0))?;
+    module.define_singleton_method("flush_all", function!(flush_all, 0))?;
+    Ok(())
+}

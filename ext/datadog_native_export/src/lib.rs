@@ -1,0 +1,21 @@
+//! The Ruby classes of `datadog-native-export`: they lower Ruby values into spans and hand them to
+//! the pipeline.
+
+mod errors;
+mod exporter;
+mod gvl;
+mod numbers;
+mod ruby;
+mod span;
+mod text;
+mod trace_chunks;
+
+use magnus::{Error, Ruby};
+
+#[magnus::init]
+fn init(ruby: &Ruby) -> Result<(), Error> {
+    pipeline::fork::watch();
+    span::init(ruby)?;
+    trace_chunks::init(ruby)?;
+    exporter::init(ruby)
+}

@@ -1,0 +1,102 @@
+//! Ruby numbers and times, checked against what the wire has room for.
+
+use crate::errors::{out_of_range, wrong_class};
+use crate::ruby::Whole;
+use magnus::value::ReprValue;
+use magnus::{Error, Float, Ruby, Time, Value};
+
+/// The nanoseconds that Int64 holds reach from 1677 to 2262.
+const NANOSECONDS: &str = "nanoseconds between -2**63 and 2**63-1";
+
+/// An Integer of 1 to 2**128-1.
+pub fn trace_id(ruby: &Ruby, value: Value) -> Result<u128, Error> {
+    fit(ruby, value, "trace_id", "Integer", "1 to 2**128-1")
+        .and_then(|id| not_zero(ruby, id, "trace_id", "1 to 2**128-1", value))
+}
+
+/// An Integer of 1 to 2**64-1.
+pub fn span_id(ruby: &Ruby, value: Value) -> Result<u64, Error> {
+    fit(ruby, value, "span_id", "Integer", "1 to 2**64-1")
+        .and_then(|id| not_zero(ruby, id, "span_id", "1 to 2**64-1", value))
+}
+
+/// An Integer of 0 to 2**64-1, 0 for none.
+pub fn parent_id(ruby: &Ruby, value: Value) -> Result<u64, Error> {
+    fit(ruby, value, "parent_id", "Integer", "0 to 2**64-1")
+}
+
+/// A Time, or an Integer of nanoseconds since the epoch.
+pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Error> {
+    let Some(time) = Time::from_value(value) else {
+        return fit(ruby, value, "start", "Time or Integer (nanoseconds)", NANOSECONDS);
+    };
+    let seconds = time.timespec()?;
+    seconds
+        .tv_sec
+        .checked_mul(1_000_000_000)
+        .and_then(|whole| whole.checked_add(seconds.tv_nsec))
+        .ok_or_else(|| out_of_range(ruby, "start", "a Time between 1677 and 2262", value))
+}
+
+/// An Integer of nanoseconds.
+pub fn duration(ruby: &Ruby, value: Value) -> Result<i64, Error> {
+    fit(ruby, value, "duration", "Integer (nanoseconds)", NANOSECONDS)
+}
+
+/// An Integer, 0 for none.
+pub fn error(ruby: &Ruby, value: Value) -> Result<i32, Error> {
+    fit(ruby, value, "error", "Integer", "-2**31 to 2**31-1")
+}
+
+/// A real number, or `None` for NaN, which has no meaning as a metric.
+pub fn metric(
+    ruby: &Ruby,
+    value: Value,
+    field: impl Fn() -> String,
+) -> Result<Option<f64>, Error> {
+    let number = if let Some(float) = Float::from_value(value) {
+        float.to_f64()
+    } else if let Some(whole) = Whole::from_value(value) {
+        match whole.magnitude {
+            Some(magnitude) if whole.negative => -(magnitude as f64),
+            Some(magnitude) => magnitude as f64,
+            None => {
+                let number = value.funcall::<_, _, f64>("to_f", ())?;
+                if number.is_infinite() {
+                    let range = "a number that a 64-bit float can hold";
+                    return Err(out_of_range(ruby, &field(), range, value));
+                }
+                number
+            }
+        }
+    } else if value.is_kind_of(ruby.class_rational()) {
+        value.funcall("to_f", ())?
+    } else {
+        return Err(wrong_class(ruby, &field(), "Integer, Float or Rational", value));
+    };
+    Ok((!number.is_nan()).then_some(number))
+}
+
+fn fit<T: TryFrom<i128> + TryFrom<u128>>(
+    ruby: &Ruby,
+    value: Value,
+    field: &str,
+    class: &str,
+    range: &str,
+) -> Result<T, Error> {
+    let whole = Whole::from_value(value).ok_or_else(|| wrong_class(ruby, field, class, value))?;
+    whole.fit().ok_or_else(|| out_of_range(ruby, field, range, value))
+}
+
+fn not_zero<T: Default + PartialEq>(
+    ruby: &Ruby,
+    id: T,
+    field: &str,
+    range: &str,
+    value: Value,
+) -> Result<T, Error> {
+    if id == T::default() {
+        return Err(out_of_range(ruby, field, range, value));
+    }
+    Ok(id)
+}

@@ -1,0 +1,188 @@
+//! The raw Ruby C API, behind safe functions.
+//!
+//! Everything here runs with the GVL held and on a Ruby thread; holding a [`Value`] proves it.
+
+use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
+use magnus::{Error, RHash, RString, Symbol, Value};
+use std::any::Any;
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// A Ruby Integer, as far as it fits into 128 bits and a sign.
+pub struct Whole {
+    pub negative: bool,
+    /// `None` when it takes more than 128 bits.
+    pub magnitude: Option<u128>,
+}
+
+impl Whole {
+    /// `None` when `value` is not an Integer.
+    pub fn from_value(value: Value) -> Option<Self> {
+        let raw = value.as_raw();
+        if rb_sys::FIXNUM_P(raw) {
+            // SAFETY: it is a Fixnum.
+            let small = unsafe { rb_sys::FIX2LONG(raw) };
+            return Some(Self {
+                negative: small < 0,
+                magnitude: Some(u128::from(small.unsigned_abs())),
+            });
+        }
+        magnus::Integer::from_value(value)?;
+        let mut words = [0u64; 2];
+        // SAFETY: `raw` is a Bignum, which packing reads and no more; `words` has room for the
+        // two words that are asked for.
+        let sign = unsafe {
+            rb_sys::rb_integer_pack(
+                raw,
+                words.as_mut_ptr().cast(),
+                words.len() as _,
+                size_of::<u64>() as _,
+                0,
+                (rb_sys::INTEGER_PACK_LSWORD_FIRST | rb_sys::INTEGER_PACK_NATIVE_BYTE_ORDER) as c_int,
+            )
+        };
+        let magnitude = (u128::from(words[1]) << 64) | u128::from(words[0]);
+        Some(Self {
+            negative: sign < 0,
+            // Packing says 2 or -2 when it had to leave bits out.
+            magnitude: (sign.abs() < 2).then_some(magnitude),
+        })
+    }
+
+    /// The number, when `T` can hold it.
+    pub fn fit<T: TryFrom<i128> + TryFrom<u128>>(&self) -> Option<T> {
+        let magnitude = self.magnitude?;
+        if self.negative {
+            T::try_from(0i128.checked_sub_unsigned(magnitude)?).ok()
+        } else {
+            T::try_from(magnitude).ok()
+        }
+    }
+}
+
+/// Calls `each` with every pair of a hash until it returns false. No Ruby object is made and no
+/// method of the hash is called.
+pub fn each_pair(hash: RHash, each: &mut dyn FnMut(Value, Value) -> bool) -> Result<(), Error> {
+    struct Iteration<'a> {
+        each: &'a mut dyn FnMut(Value, Value) -> bool,
+        panic: Option<Box<dyn Any + Send>>,
+    }
+    extern "C" fn pair(key: rb_sys::VALUE, value: rb_sys::VALUE, arg: rb_sys::VALUE) -> c_int {
+        // SAFETY: `arg` is the iteration below, which outlives the loop and is used by it alone.
+        let iteration = unsafe { &mut *(arg as *mut c_void).cast::<Iteration>() };
+        // SAFETY: Ruby hands in live values, which the hash keeps alive during the loop.
+        let (key, value) = unsafe { (Value::from_raw(key), Value::from_raw(value)) };
+        match catch_unwind(AssertUnwindSafe(|| (iteration.each)(key, value))) {
+            Ok(true) => rb_sys::st_retval::ST_CONTINUE as c_int,
+            Ok(false) => rb_sys::st_retval::ST_STOP as c_int,
+            Err(panic) => {
+                iteration.panic = Some(panic);
+                rb_sys::st_retval::ST_STOP as c_int
+            }
+        }
+    }
+    let mut iteration = Iteration { each, panic: None };
+    let arg = (&raw mut iteration).cast::<c_void>() as rb_sys::VALUE;
+    protect(AssertUnwindSafe(|| {
+        // SAFETY: `hash` is a Hash, `pair` has the form that is asked for, and what it does never
+        // jumps over it: `each` protects what may raise.
+        unsafe { rb_sys::rb_hash_foreach(hash.as_raw(), Some(pair), arg) };
+        rb_sys::Qnil as rb_sys::VALUE
+    }))?;
+    match iteration.panic {
+        Some(panic) => resume_unwind(panic),
+        None => Ok(()),
+    }
+}
+
+/// The text of a symbol, without making a String for it.
+pub fn symbol_text(symbol: Symbol) -> RString {
+    // SAFETY: `symbol` is a Symbol, which has a String.
+    let text = unsafe { Value::from_raw(rb_sys::rb_sym2str(symbol.as_raw())) };
+    RString::from_value(text).unwrap_or_else(|| unreachable!("the text of a Symbol is a String"))
+}
+
+/// `string` in UTF-8. With `replace`, what cannot be read or has no place in Unicode becomes
+/// U+FFFD; without, it raises.
+pub fn transcode(string: RString, replace: bool) -> Result<RString, Error> {
+    let flags = if replace {
+        rb_sys::ruby_econv_flag_type::RUBY_ECONV_INVALID_REPLACE as c_int
+            | rb_sys::ruby_econv_flag_type::RUBY_ECONV_UNDEF_REPLACE as c_int
+    } else {
+        0
+    };
+    let encoded = protect(|| {
+        // SAFETY: `string` is a String, the target an Encoding; what it raises is caught here.
+        unsafe {
+            let utf8 = rb_sys::rb_enc_from_encoding(rb_sys::rb_utf8_encoding());
+            rb_sys::rb_str_encode(string.as_raw(), utf8, flags, rb_sys::Qnil as rb_sys::VALUE)
+        }
+    })?;
+    // SAFETY: `rb_str_encode` returned a value.
+    let encoded = unsafe { Value::from_raw(encoded) };
+    RString::from_value(encoded).ok_or_else(|| unreachable!("an encoded String is a String"))
+}
+
+/// Reads the bytes of a string. `read` must not call Ruby, which could change or move them.
+pub fn with_bytes<R>(string: RString, read: impl FnOnce(&[u8]) -> R) -> R {
+    // SAFETY: nothing runs between taking the slice and the end of `read` but `read`, which does
+    // not call Ruby; the GVL is held, so no other thread does either. `string` is on the stack,
+    // so that it is not collected.
+    let result = read(unsafe { string.as_slice() });
+    std::hint::black_box(string);
+    result
+}
+
+/// Runs `block` without the GVL. `wake` is called, from any thread, when Ruby wants this thread
+/// back; `block` should then return soon. Neither may touch a Ruby object. What woke the thread is
+/// looked at by [`check_interrupts`].
+pub fn without_gvl<R: Send>(block: impl Fn() -> R + Sync, wake: impl Fn() + Sync) -> Option<R> {
+    struct Call<'a, R> {
+        block: &'a (dyn Fn() -> R + Sync),
+        result: Option<std::thread::Result<R>>,
+    }
+    extern "C" fn run<R>(call: *mut c_void) -> *mut c_void {
+        // SAFETY: `call` is the one below, which is on the stack until this returns.
+        let call = unsafe { &mut *call.cast::<Call<R>>() };
+        call.result = Some(catch_unwind(AssertUnwindSafe(call.block)));
+        std::ptr::null_mut()
+    }
+    extern "C" fn unblock<W: Fn() + Sync>(wake: *mut c_void) {
+        // SAFETY: `wake` is the closure below; Ruby calls this only while `rb_nogvl` runs.
+        let wake = unsafe { &*wake.cast::<W>() };
+        let _ = catch_unwind(AssertUnwindSafe(wake));
+    }
+    fn unblock_of<W: Fn() + Sync>(_: &W) -> unsafe extern "C" fn(*mut c_void) {
+        unblock::<W>
+    }
+    let mut call = Call {
+        block: &block,
+        result: None,
+    };
+    // SAFETY: both functions have the form that is asked for and never unwind; their arguments
+    // outlive the call. With INTR_FAIL it does not raise, so that nothing jumps over this frame;
+    // when an interrupt was pending it returns without having called `run`.
+    unsafe {
+        rb_sys::rb_nogvl(
+            Some(run::<R>),
+            (&raw mut call).cast(),
+            Some(unblock_of(&wake)),
+            (&raw const wake).cast_mut().cast(),
+            rb_sys::RB_NOGVL_INTR_FAIL as c_int,
+        );
+    }
+    match call.result? {
+        Ok(result) => Some(result),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Lets Ruby handle what has come for this thread: signals, `Thread#kill`, `Timeout`.
+pub fn check_interrupts() -> Result<(), Error> {
+    protect(|| {
+        // SAFETY: what it raises is caught here.
+        unsafe { rb_sys::rb_thread_check_ints() };
+        rb_sys::Qnil as rb_sys::VALUE
+    })
+    .map(drop)
+}

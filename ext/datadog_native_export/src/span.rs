@@ -1,0 +1,264 @@
+//! `Datadog::NativeExport::Span`. Documented for Ruby in `lib/datadog/native_export/span.rb`.
+
+use crate::errors::{self, MODULE, consumed, wrong_class};
+use crate::numbers;
+use crate::ruby::each_pair;
+use crate::text::Text;
+use magnus::typed_data::Obj;
+use magnus::value::ReprValue;
+use magnus::{Class, DataTypeFunctions, Error, Module, RHash, Ruby, TypedData, Value, method};
+use pipeline::span::{Numbers, SpanDraft};
+use std::cell::{RefCell, RefMut};
+
+#[derive(Default, TypedData)]
+#[magnus(class = "Datadog::NativeExport::Span", free_immediately, size)]
+pub struct Span(RefCell<State>);
+
+/// The cell is borrowed for moments in which Ruby is not called.
+#[derive(Default)]
+enum State {
+    /// Allocated by Ruby, before `initialize`.
+    #[default]
+    Unset,
+    Open(SpanDraft),
+    Consumed,
+}
+
+impl DataTypeFunctions for Span {
+    fn size(&self) -> usize {
+        let held = self.0.try_borrow().map_or(0, |state| match &*state {
+            State::Open(draft) => draft.memory(),
+            State::Unset | State::Consumed => 0,
+        });
+        size_of::<Self>() + held
+    }
+}
+
+impl Span {
+    #[allow(clippy::too_many_arguments)]
+    fn lower(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        name: Value,
+        service: Value,
+        resource: Value,
+        r#type: Value,
+        trace_id: Value,
+        span_id: Value,
+        parent_id: Value,
+        start: Value,
+        duration: Value,
+        error: Value,
+        meta: Value,
+        metrics: Value,
+    ) -> Result<(), Error> {
+        if !matches!(*this.0.borrow(), State::Unset) {
+            return Err(errors::error(ruby, "the span is initialized already"));
+        }
+        let mut draft = SpanDraft::new(Numbers {
+            trace_id: numbers::trace_id(ruby, trace_id)?,
+            span_id: numbers::span_id(ruby, span_id)?,
+            parent_id: numbers::parent_id(ruby, parent_id)?,
+            start: numbers::start(ruby, start)?,
+            duration: numbers::duration(ruby, duration)?,
+            error: numbers::error(ruby, error)?,
+        });
+        let name = Text::required(ruby, name, || "name".into())?;
+        put(&mut draft, &name, SpanDraft::set_name);
+        for (value, field, set) in [
+            (service, "service", SpanDraft::set_service as fn(&mut _, &_)),
+            (resource, "resource", SpanDraft::set_resource),
+            (r#type, "type", SpanDraft::set_type),
+        ] {
+            if let Some(text) = Text::optional(ruby, value, || field.into())? {
+                put(&mut draft, &text, set);
+            }
+        }
+        let meta_is_unique = for_each(ruby, meta, "meta", |key, value| {
+            append_meta(ruby, &mut draft, key, value)
+        })?;
+        let metrics_are_unique = for_each(ruby, metrics, "metrics", |key, value| {
+            append_metric(ruby, &mut draft, key, value)
+        })?;
+        if meta_is_unique && metrics_are_unique {
+            draft.unique();
+        } else {
+            draft.dedup();
+        }
+        *this.0.borrow_mut() = State::Open(draft);
+        Ok(())
+    }
+
+    fn set_meta(ruby: &Ruby, this: Obj<Self>, key: Value, value: Value) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let key = key_text(ruby, key, "meta")?;
+        let value = Text::optional(ruby, value, || entry("meta", &key))?;
+        let mut draft = this.open(ruby)?;
+        key.read(|key, key_repaired| match value {
+            Some(value) => value.read(|value, value_repaired| {
+                draft.set_meta(key, value);
+                count_repairs(&mut draft, key_repaired, value_repaired);
+            }),
+            None => draft.remove_meta(key),
+        });
+        drop(draft);
+        Ok(this)
+    }
+
+    fn set_metric(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        key: Value,
+        value: Value,
+    ) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let key = key_text(ruby, key, "metrics")?;
+        let is_nil = value.is_nil();
+        let number = match is_nil {
+            true => None,
+            false => numbers::metric(ruby, value, || entry("metrics", &key))?,
+        };
+        let mut draft = this.open(ruby)?;
+        key.read(|key, repaired| match number {
+            Some(number) => {
+                draft.set_metric(key, number);
+                count_repairs(&mut draft, repaired, false);
+            }
+            None => {
+                draft.remove_metric(key);
+                if !is_nil {
+                    draft.count_left_out();
+                }
+            }
+        });
+        drop(draft);
+        Ok(this)
+    }
+
+    fn is_consumed(&self) -> bool {
+        matches!(*self.0.borrow(), State::Consumed)
+    }
+
+    /// What is in the span, for those who take it over.
+    pub fn open(&self, ruby: &Ruby) -> Result<RefMut<'_, SpanDraft>, Error> {
+        let state = self.0.borrow_mut();
+        let message = match &*state {
+            State::Open(_) => return Ok(RefMut::map(state, State::draft)),
+            State::Consumed => consumed(ruby, "span"),
+            State::Unset => errors::error(ruby, "the span was not initialized"),
+        };
+        Err(message)
+    }
+
+    /// Takes the span over; nobody else can use it from then on.
+    pub fn consume(&self, ruby: &Ruby) -> Result<SpanDraft, Error> {
+        let draft = std::mem::take(&mut *self.open(ruby)?);
+        *self.0.borrow_mut() = State::Consumed;
+        Ok(draft)
+    }
+}
+
+impl State {
+    fn draft(&mut self) -> &mut SpanDraft {
+        match self {
+            Self::Open(draft) => draft,
+            Self::Unset | Self::Consumed => unreachable!("looked at before"),
+        }
+    }
+}
+
+fn put(draft: &mut SpanDraft, text: &Text, set: fn(&mut SpanDraft, &str)) {
+    text.read(|text, repaired| {
+        set(draft, text);
+        count_repairs(draft, repaired, false);
+    });
+}
+
+fn append_meta(
+    ruby: &Ruby,
+    draft: &mut SpanDraft,
+    key: &Text,
+    value: Value,
+) -> Result<(), Error> {
+    let Some(value) = Text::optional(ruby, value, || entry("meta", key))? else {
+        return Ok(());
+    };
+    key.read(|key, key_repaired| {
+        value.read(|value, value_repaired| {
+            draft.append_meta(key, value);
+            count_repairs(draft, key_repaired, value_repaired);
+        });
+    });
+    Ok(())
+}
+
+fn append_metric(
+    ruby: &Ruby,
+    draft: &mut SpanDraft,
+    key: &Text,
+    value: Value,
+) -> Result<(), Error> {
+    if value.is_nil() {
+        return Ok(());
+    }
+    match numbers::metric(ruby, value, || entry("metrics", key))? {
+        Some(number) => key.read(|key, repaired| {
+            draft.append_metric(key, number);
+            count_repairs(draft, repaired, false);
+        }),
+        None => draft.count_left_out(),
+    }
+    Ok(())
+}
+
+/// Calls `append` with each pair of a Hash, or with none for nil. Whether no two of its keys can
+/// have the same text.
+fn for_each(
+    ruby: &Ruby,
+    hash: Value,
+    field: &str,
+    mut append: impl FnMut(&Text, Value) -> Result<(), Error>,
+) -> Result<bool, Error> {
+    if hash.is_nil() {
+        return Ok(true);
+    }
+    let hash = RHash::from_value(hash).ok_or_else(|| wrong_class(ruby, field, "Hash", hash))?;
+    let mut unique = !hash.funcall::<_, _, bool>("compare_by_identity?", ())?;
+    let mut result = Ok(());
+    each_pair(hash, &mut |key, value| {
+        result = key_text(ruby, key, field).and_then(|key| {
+            unique &= key.unique;
+            append(&key, value)
+        });
+        result.is_ok()
+    })?;
+    result.map(|()| unique)
+}
+
+fn key_text(ruby: &Ruby, key: Value, field: &str) -> Result<Text, Error> {
+    Text::required(ruby, key, || format!("{field} key"))
+}
+
+/// How an error names an entry.
+fn entry(field: &str, key: &Text) -> String {
+    key.read(|key, _| {
+        let shown: String = key.chars().take(60).collect();
+        format!("{field}[{shown:?}]")
+    })
+}
+
+fn count_repairs(draft: &mut SpanDraft, key: bool, value: bool) {
+    for _ in 0..usize::from(key) + usize::from(value) {
+        draft.count_repaired();
+    }
+}
+
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let class = ruby.get_inner(&MODULE).define_class("Span", ruby.class_object())?;
+    class.define_alloc_func::<Span>();
+    class.define_private_method("lower", method!(Span::lower, 12))?;
+    class.define_method("set_meta", method!(Span::set_meta, 2))?;
+    class.define_method("set_metric", method!(Span::set_metric, 2))?;
+    class.define_method("consumed?", method!(Span::is_consumed, 0))?;
+    Ok(())
+}

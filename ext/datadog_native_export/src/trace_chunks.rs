@@ -1,0 +1,124 @@
+//! `Datadog::NativeExport::TraceChunks`. Documented for Ruby in
+//! `lib/datadog/native_export/trace_chunks.rb`.
+
+use crate::errors::{self, MODULE, consumed, wrong_class};
+use crate::ruby::Whole;
+use crate::span::Span;
+use magnus::typed_data::Obj;
+use magnus::value::ReprValue;
+use magnus::{
+    Class, DataTypeFunctions, Error, Module, Ruby, TryConvert, TypedData, Value, method,
+};
+use pipeline::chunks::TraceChunks as Chunks;
+use std::cell::{RefCell, RefMut};
+
+/// A capacity is advice: a larger one than this is not believed.
+const LARGEST_CAPACITY: usize = 10_000;
+
+#[derive(TypedData)]
+#[magnus(class = "Datadog::NativeExport::TraceChunks", free_immediately, size)]
+pub struct TraceChunks(RefCell<Option<Chunks>>);
+
+impl Default for TraceChunks {
+    fn default() -> Self {
+        Self(RefCell::new(Some(Chunks::default())))
+    }
+}
+
+impl DataTypeFunctions for TraceChunks {
+    fn size(&self) -> usize {
+        let chunks = self.0.try_borrow();
+        let held = chunks.map_or(0, |chunks| chunks.as_ref().map_or(0, |c| c.size().memory));
+        size_of::<Self>() + held
+    }
+}
+
+impl TraceChunks {
+    fn reserve(ruby: &Ruby, this: &Self, chunks: Value) -> Result<(), Error> {
+        let capacity = capacity(ruby, chunks)?;
+        this.open(ruby)?.reserve(capacity);
+        Ok(())
+    }
+
+    fn start_chunk(ruby: &Ruby, this: Obj<Self>, spans: Value) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let capacity = capacity(ruby, spans)?;
+        this.open(ruby)?.begin_chunk(capacity);
+        Ok(this)
+    }
+
+    fn push_span(ruby: &Ruby, this: Obj<Self>, span: Value) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let span = Obj::<Span>::try_convert(span)
+            .map_err(|_| wrong_class(ruby, "span", "Datadog::NativeExport::Span", span))?;
+        span.check_frozen()?;
+        let mut chunks = this.open(ruby)?;
+        let Some(chunk) = chunks.current() else {
+            return Err(errors::error(ruby, "call begin_chunk before push_span"));
+        };
+        let trace_id = span.open(ruby)?.span().trace_id;
+        if chunk.trace_id().is_some_and(|of_chunk| of_chunk != trace_id) {
+            // An agent drops such a chunk and says nothing.
+            let message = format!(
+                "trace_id: a chunk holds the spans of one trace, got {trace_id:#x} in a chunk of {:#x}",
+                chunk.trace_id().unwrap_or_default()
+            );
+            return Err(Error::new(ruby.exception_arg_error(), message));
+        }
+        let (span, size) = span.consume(ruby)?.finish();
+        // There is a current chunk.
+        let _ = chunks.push(span, size);
+        drop(chunks);
+        Ok(this)
+    }
+
+    fn length(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
+        Ok(this.open(ruby)?.len())
+    }
+
+    fn span_count(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
+        Ok(this.open(ruby)?.size().spans)
+    }
+
+    fn is_empty(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.open(ruby)?.is_empty())
+    }
+
+    fn is_consumed(&self) -> bool {
+        self.0.borrow().is_none()
+    }
+
+    /// Takes the chunks over; nobody else can use them from then on.
+    pub fn consume(&self, ruby: &Ruby) -> Result<Chunks, Error> {
+        self.0.take().ok_or_else(|| consumed(ruby, "TraceChunks"))
+    }
+
+    fn open(&self, ruby: &Ruby) -> Result<RefMut<'_, Chunks>, Error> {
+        RefMut::filter_map(self.0.borrow_mut(), Option::as_mut)
+            .map_err(|_| consumed(ruby, "TraceChunks"))
+    }
+}
+
+fn capacity(ruby: &Ruby, value: Value) -> Result<usize, Error> {
+    let whole = Whole::from_value(value)
+        .ok_or_else(|| wrong_class(ruby, "capacity", "Integer", value))?;
+    if whole.negative {
+        let message = format!("capacity: expected 0 or more, got {value}");
+        return Err(Error::new(ruby.exception_arg_error(), message));
+    }
+    Ok(whole.fit().unwrap_or(LARGEST_CAPACITY).min(LARGEST_CAPACITY))
+}
+
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let class = ruby.get_inner(&MODULE).define_class("TraceChunks", ruby.class_object())?;
+    class.define_alloc_func::<TraceChunks>();
+    class.define_private_method("reserve", method!(TraceChunks::reserve, 1))?;
+    class.define_private_method("start_chunk", method!(TraceChunks::start_chunk, 1))?;
+    class.define_method("push_span", method!(TraceChunks::push_span, 1))?;
+    class.define_method("<<", method!(TraceChunks::push_span, 1))?;
+    class.define_method("size", method!(TraceChunks::length, 0))?;
+    class.define_method("span_count", method!(TraceChunks::span_count, 0))?;
+    class.define_method("empty?", method!(TraceChunks::is_empty, 0))?;
+    class.define_method("consumed?", method!(TraceChunks::is_consumed, 0))?;
+    Ok(())
+}

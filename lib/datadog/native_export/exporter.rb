@@ -1,0 +1,200 @@
+# frozen_string_literal: true
+
+module Datadog
+  module NativeExport
+    # Sends {TraceChunks} to the agent, in the background.
+    #
+    # Made once and shared by all threads. A forked child uses the same object: it starts afresh
+    # there, with an empty queue and connections of its own.
+    class Exporter
+      # @!method export(chunks)
+      #   Queues chunks to be sent. Never waits, and raises for nothing but its argument.
+      #   @param chunks [TraceChunks] consumed, whatever is returned
+      #   @return [Boolean] whether all chunks were taken. Those that weren't are counted in {#stats}:
+      #     the queue was full, or the exporter had been shut down.
+      #   @raise [TypeError, ConsumedError]
+      #
+      # @!method closed?
+      #   @return [Boolean] whether {#shutdown} was called
+      #
+      # @!method agent_url
+      #   @return [String]
+      #
+      # @!method stats
+      #   Counts since the exporter was made, in this process. When nothing is on its way,
+      #   `spans_exported == spans_sent + spans_dropped + spans_queued`.
+      #   @return [Hash{Symbol => Object}] frozen:
+      #     - `spans_queued`, `chunks_queued`, `bytes_queued` (of memory): waiting now
+      #     - `spans_exported`: handed over, taken or not
+      #     - `spans_sent`: accepted by the agent
+      #     - `spans_dropped`, and `dropped`, a Hash of the reasons: `queue_full`, `too_large` (one
+      #       trace beyond what an agent takes), `refused` (by the agent), `unreachable` (no answer),
+      #       `closed` (after {#shutdown}), `internal` (a defect of this gem)
+      #     - `values_repaired`, `values_left_out`: tags and metrics with broken text, or that can't
+      #       be sent
+      #     - `payloads_sent`, `bytes_sent` (of request bodies), `retries`
+      #     - `last_error`: String or nil
+
+      # All options are keywords and optional.
+      #
+      # @param agent_url [String] `http://host:port` or `unix:///path/to/socket`; by default what
+      #   the environment says, see {Environment.agent_url}
+      # @param agent_timeout [Numeric] seconds one request may take
+      # @param flush_interval [Numeric] seconds chunks wait at most before they are sent
+      # @param shutdown_timeout [Numeric] seconds the end of the process waits at most for what is
+      #   queued
+      # @param max_queue_spans [Integer] spans held at most, waiting and on their way
+      # @param max_queue_bytes [Integer] bytes of memory they take at most
+      # @param logger [#warn, nil] told of losses when they begin and end; by default a Logger to
+      #   standard error
+      # @param tracer_version [String] version of the tracer that makes the spans
+      # @param test_session_token [String, nil] by which `ddapm-test-agent` tells tests apart
+      # @raise [ConfigurationError] for a value that can't be used, naming the option
+      def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
+                     max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, logger: nil,
+                     tracer_version: VERSION, test_session_token: nil)
+        @logger = logger
+        configure(
+          agent_url: text(:agent_url, agent_url),
+          agent_timeout: seconds(:agent_timeout, agent_timeout),
+          flush_interval: seconds(:flush_interval, flush_interval),
+          shutdown_timeout: seconds(:shutdown_timeout, shutdown_timeout),
+          max_queue_spans: count(:max_queue_spans, max_queue_spans),
+          max_queue_bytes: count(:max_queue_bytes, max_queue_bytes),
+          test_session_token: test_session_token && text(:test_session_token, test_session_token),
+          tracer_version: text(:tracer_version, tracer_version),
+          language: "ruby",
+          language_version: RUBY_VERSION,
+          interpreter: "#{RUBY_ENGINE}-#{RUBY_PLATFORM}",
+          interpreter_vendor: RUBY_ENGINE
+        )
+        Exit.watch(self)
+      end
+
+      # Sends chunks now and waits for the answer, without holding up other threads.
+      #
+      # @param chunks [TraceChunks] consumed
+      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes. When it
+      #   runs out the chunks stay on their way, and are counted when they arrive or fail.
+      # @return [Response]
+      # @raise [ClosedError] after {#shutdown}
+      # @raise [TypeError, ArgumentError, ConsumedError]
+      def send_trace_chunks(chunks, timeout: nil)
+        limit = limit(timeout)
+        trace_count = chunks.size if chunks.is_a?(TraceChunks)
+        answer = send_and_wait(chunks, limit)
+        report
+        return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
+
+        loss, detail, status, payload = answer
+        error = Error.new(detail) if loss
+        Response.new(trace_count: trace_count, status: status, payload: payload, loss: loss, error: error)
+      end
+
+      # Sends what is queued now and waits until all of it has been answered for.
+      #
+      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
+      # @return [Boolean] false when the time ran out; sending goes on
+      # @raise [ClosedError] after {#shutdown}
+      # @raise [TypeError, ArgumentError]
+      def flush(timeout: nil)
+        flush_and_wait(limit(timeout))
+      ensure
+        report
+      end
+
+      # Takes nothing more, sends what is queued and ends. Calling it again waits again.
+      #
+      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
+      # @return [Boolean] false when the time ran out; sending goes on
+      # @raise [TypeError, ArgumentError]
+      def shutdown(timeout: nil)
+        shutdown_and_wait(limit(timeout))
+      ensure
+        report
+      end
+
+      def inspect
+        "#<#{self.class} #{agent_url}#{" closed" if closed?}>"
+      end
+
+      private
+
+      # An exporter owns its queue.
+      def initialize_copy(_)
+        raise TypeError, "can't copy #{self.class}"
+      end
+
+      # Hands lines that came up on other threads to the logger. Whatever that does must not reach
+      # the application, which was merely exporting.
+      def report
+        return if in_trap?
+
+        take_lines.each { |line| logger.warn("datadog-native-export: #{line}") }
+      rescue StandardError
+        nil
+      end
+
+      # The last chance to tell: what is still on its way is lost with the process.
+      def report_at_exit
+        report
+        exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
+        unsent = exported - sent - dropped
+        logger.warn("datadog-native-export: #{unsent} spans are lost: the process ends") if unsent.positive?
+      end
+
+      def logger
+        return @logger if @logger
+
+        require "logger"
+        Logger.new($stderr)
+      end
+
+      # A Logger takes a lock, which Ruby forbids in a signal handler.
+      def in_trap?
+        Mutex.new.lock
+        false
+      rescue ThreadError
+        true
+      end
+
+      def timed_out(timeout)
+        TimeoutError.new("no answer within #{timeout} s; the chunks are still on their way")
+      end
+
+      def limit(timeout)
+        return if timeout.nil?
+        raise TypeError, "timeout: expected seconds as a number or nil, got #{timeout.class}" unless real?(timeout)
+        raise ArgumentError, "timeout: expected 0 or more seconds, got #{timeout}" unless timeout >= 0
+
+        timeout.to_f
+      end
+
+      def seconds(option, value)
+        return value.to_f if real?(value) && value.positive? && value.to_f.finite?
+
+        refuse(option, "a positive number of seconds", value)
+      end
+
+      def count(option, value)
+        return value if value.is_a?(Integer) && value.between?(1, 2**62)
+
+        refuse(option, "an Integer of 1 or more", value)
+      end
+
+      def text(option, value)
+        return value.encode(Encoding::UTF_8) if value.is_a?(String)
+
+        refuse(option, "a String", value)
+      rescue EncodingError
+        refuse(option, "text", value)
+      end
+
+      def real?(value) = value.is_a?(Numeric) && value.real?
+
+      def refuse(option, expected, value)
+        raise ConfigurationError, "#{option}: expected #{expected}, got #{value.inspect}"
+      end
+    end
+  end
+end
