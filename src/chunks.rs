@@ -73,7 +73,9 @@ fn root(spans: &[SpanBytes]) -> Option<usize> {
         .position(|span| span.parent_id == 0)
         .or_else(|| {
             let here: HashSet<u64> = spans.iter().map(|span| span.span_id).collect();
-            spans.iter().position(|span| !here.contains(&span.parent_id))
+            spans
+                .iter()
+                .position(|span| !here.contains(&span.parent_id))
         })
         .or_else(|| (!spans.is_empty()).then_some(0))
 }
@@ -94,15 +96,16 @@ impl TraceChunks {
         self.chunks.last()
     }
 
-    /// Adds a span to the current chunk, or gives it back when none was begun.
-    pub fn push(&mut self, span: SpanBytes, size: Size) -> Result<(), SpanBytes> {
-        let Some(chunk) = self.chunks.last_mut() else {
-            return Err(span);
-        };
-        self.size -= chunk.size;
-        chunk.push(span, size);
-        self.size += chunk.size;
-        Ok(())
+    /// Adds a span to the current chunk, or to a new one when none was begun.
+    pub fn push(&mut self, span: SpanBytes, size: Size) {
+        if self.chunks.is_empty() {
+            self.begin_chunk(1);
+        }
+        if let Some(chunk) = self.chunks.last_mut() {
+            self.size -= chunk.size;
+            chunk.push(span, size);
+            self.size += chunk.size;
+        }
     }
 
     /// Number of chunks begun, those without spans included.
@@ -176,14 +179,16 @@ mod tests {
     #[test]
     fn chunks_without_spans_weigh_nothing_and_are_not_handed_on() {
         let mut chunks = TraceChunks::default();
-        assert!(chunks.push(SpanBytes::default(), Size::default()).is_err());
         chunks.begin_chunk(0);
         chunks.begin_chunk(1);
         let span = SpanBytes::default();
         let size = Size::of_span(&span);
-        chunks.push(span, size).unwrap();
+        chunks.push(span, size);
         chunks.begin_chunk(0);
-        assert_eq!((chunks.len(), chunks.size().chunks, chunks.size().spans), (3, 1, 1));
+        assert_eq!(
+            (chunks.len(), chunks.size().chunks, chunks.size().spans),
+            (3, 1, 1)
+        );
         assert_eq!(chunks.into_chunks().count(), 1);
     }
 }

@@ -10,9 +10,7 @@ use crate::stats::Loss;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use libdd_capabilities::http::{BodySender, HttpError, ResponseFuture};
-use libdd_capabilities::{
-    HttpClientCapability, LogWriterCapability, MaybeSend, SleepCapability,
-};
+use libdd_capabilities::{HttpClientCapability, LogWriterCapability, MaybeSend, SleepCapability};
 use libdd_capabilities_impl::{NativeCapabilities, ResponseBodyLimit};
 use std::future::{Future, pending};
 use std::hash::{BuildHasher, RandomState};
@@ -92,12 +90,10 @@ impl Delivery {
         })
     }
 
-    async fn run(
-        &self,
-        http: &NativeCapabilities,
-        mut request: Request<Bytes>,
-    ) -> Response<Bytes> {
-        request.extensions_mut().insert(ResponseBodyLimit(LARGEST_ANSWER));
+    async fn run(&self, http: &NativeCapabilities, mut request: Request<Bytes>) -> Response<Bytes> {
+        request
+            .extensions_mut()
+            .insert(ResponseBodyLimit(LARGEST_ANSWER));
         let deadline = Instant::now() + RETRY_FOR;
         let mut wait = FIRST_WAIT;
         loop {
@@ -114,7 +110,10 @@ impl Delivery {
                 Ok(Err(error)) => (self.unreachable(&cause(error)), true),
                 Err(_) => {
                     let seconds = self.request_timeout.as_secs_f64();
-                    (self.unreachable(&format!("no answer within {seconds} s")), true)
+                    (
+                        self.unreachable(&format!("no answer within {seconds} s")),
+                        true,
+                    )
                 }
             };
             let pause = jittered(wait);

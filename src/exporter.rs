@@ -82,7 +82,9 @@ impl Exporter {
 
     /// Whether [`Exporter::take_lines`] has something to tell. Costs next to nothing.
     pub fn has_lines(&self) -> bool {
-        self.local.get().is_some_and(|local| local.queue.has_lines())
+        self.local
+            .get()
+            .is_some_and(|local| local.queue.has_lines())
     }
 
     /// Lines for the log that have not been fetched yet.

@@ -40,7 +40,10 @@ impl<T: Send + Sync> ProcessLocal<T> {
             generation: generation(),
             value: make()?,
         }));
-        match self.made.compare_exchange(found, made, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .made
+            .compare_exchange(found, made, Ordering::AcqRel, Ordering::Acquire)
+        {
             // SAFETY: what is in `made` is freed by `drop` alone, which needs `self` whole.
             Ok(_) => Ok(unsafe { &(*made).value }),
             Err(other) => {
@@ -87,9 +90,15 @@ mod tests {
                 scope.spawn(move || *local.get_or_try_init(|| Ok::<_, Infallible>(i)).unwrap())
             };
             let threads: Vec<_> = (0..8).map(race).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
         });
-        assert!(seen.iter().all(|value| Some(value) == local.get()), "{seen:?}");
+        assert!(
+            seen.iter().all(|value| Some(value) == local.get()),
+            "{seen:?}"
+        );
     }
 
     #[test]

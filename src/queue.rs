@@ -275,7 +275,11 @@ impl Queue {
         let mut state = self.lock();
         let first = state.next - state.entries.len() as u64;
         let Some(oldest) = state.oldest else {
-            return if state.closing { Take::Closed } else { Take::Later(None) };
+            return if state.closing {
+                Take::Closed
+            } else {
+                Take::Later(None)
+            };
         };
         let due = oldest + self.flush_interval;
         let now = state.closing || first < state.hurry || enough(state.stats.queued);
@@ -343,7 +347,8 @@ impl Queue {
         state.stats.dropped[loss as usize] += spans;
         state.stats.last_error = Some(detail.to_owned());
         state.trouble.lost(spans, loss, detail);
-        self.has_lines.store(state.trouble.has_lines(), Ordering::Relaxed);
+        self.has_lines
+            .store(state.trouble.has_lines(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -382,7 +387,9 @@ impl Batch {
         state.stats.payloads_sent += 1;
         state.stats.bytes_sent += bytes as u64;
         state.trouble.sent();
-        queue.has_lines.store(state.trouble.has_lines(), Ordering::Relaxed);
+        queue
+            .has_lines
+            .store(state.trouble.has_lines(), Ordering::Relaxed);
         drop(state);
         if let Some(reply) = &mut self.reply {
             reply.add(Reply::Accepted { body: answer });

@@ -32,8 +32,16 @@ impl Size {
     pub fn of_span(span: &SpanBytes) -> Self {
         let fields = [&span.service, &span.name, &span.resource, &span.r#type];
         let wire = fields.into_iter().map(wire_text).sum::<usize>()
-            + span.meta.iter().map(|(k, v)| wire_text(k) + wire_text(v)).sum::<usize>()
-            + span.metrics.iter().map(|(k, _)| wire_text(k) + WIRE_NUMBER).sum::<usize>();
+            + span
+                .meta
+                .iter()
+                .map(|(k, v)| wire_text(k) + wire_text(v))
+                .sum::<usize>()
+            + span
+                .metrics
+                .iter()
+                .map(|(k, _)| wire_text(k) + WIRE_NUMBER)
+                .sum::<usize>();
         Self {
             spans: 1,
             memory: size_of::<SpanBytes>() + entries(&span.meta) + entries(&span.metrics),

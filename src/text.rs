@@ -48,9 +48,9 @@ impl TextArena {
         match &mut self.block {
             Some(block) if block.capacity - block.used >= text.len() => block.push(text),
             full_or_none => {
-                let capacity = full_or_none.as_ref().map_or(FIRST_BLOCK, |block| {
-                    (block.capacity * 2).min(LARGEST_BLOCK)
-                });
+                let capacity = full_or_none
+                    .as_ref()
+                    .map_or(FIRST_BLOCK, |block| (block.capacity * 2).min(LARGEST_BLOCK));
                 let block = full_or_none.insert(Block::new(capacity.max(text.len())));
                 self.memory += block.capacity;
                 block.push(text)

@@ -60,7 +60,11 @@ fn describe(value: Value) -> String {
     // SAFETY: the name is copied before anything else happens.
     let class = unsafe { value.classname() }.into_owned();
     let plain = value.is_kind_of(ruby.class_integer()) || value.is_kind_of(ruby.class_float());
-    let text = if plain { value.to_string() } else { String::new() };
+    let text = if plain {
+        value.to_string()
+    } else {
+        String::new()
+    };
     match text.len() {
         1..=SHOWN => format!("{class} ({text})"),
         _ => class,

@@ -22,7 +22,10 @@ pub struct Exporter(OnceLock<pipeline::Exporter>);
 
 impl DataTypeFunctions for Exporter {
     fn size(&self) -> usize {
-        let queued = self.0.get().map_or(0, |exporter| exporter.stats().queued.memory);
+        let queued = self
+            .0
+            .get()
+            .map_or(0, |exporter| exporter.stats().queued.memory);
         size_of::<Self>() + queued
     }
 }
@@ -49,9 +52,7 @@ impl Exporter {
             shutdown_timeout: seconds("shutdown_timeout")?,
             max_queue_spans: options.fetch(ruby.to_symbol("max_queue_spans"))?,
             max_queue_bytes: options.fetch(ruby.to_symbol("max_queue_bytes"))?,
-            test_session_token: token
-                .map(|_| header("test_session_token"))
-                .transpose()?,
+            test_session_token: token.map(|_| header("test_session_token")).transpose()?,
             tracer: Tracer {
                 version: header("tracer_version")?,
                 language: header("language")?,
@@ -155,8 +156,14 @@ impl Exporter {
                 stats.dropped.iter().sum::<u64>().into_value_with(ruby),
             ),
             ("dropped", dropped.as_value()),
-            ("values_repaired", stats.values_repaired.into_value_with(ruby)),
-            ("values_left_out", stats.values_left_out.into_value_with(ruby)),
+            (
+                "values_repaired",
+                stats.values_repaired.into_value_with(ruby),
+            ),
+            (
+                "values_left_out",
+                stats.values_left_out.into_value_with(ruby),
+            ),
             ("payloads_sent", stats.payloads_sent.into_value_with(ruby)),
             ("bytes_sent", stats.bytes_sent.into_value_with(ruby)),
             ("retries", stats.retries.into_value_with(ruby)),

@@ -28,7 +28,13 @@ pub fn parent_id(ruby: &Ruby, value: Value) -> Result<u64, Error> {
 /// A Time, or an Integer of nanoseconds since the epoch.
 pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Error> {
     let Some(time) = Time::from_value(value) else {
-        return fit(ruby, value, "start", "Time or Integer (nanoseconds)", NANOSECONDS);
+        return fit(
+            ruby,
+            value,
+            "start",
+            "Time or Integer (nanoseconds)",
+            NANOSECONDS,
+        );
     };
     let seconds = time.timespec()?;
     seconds
@@ -40,7 +46,13 @@ pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Error> {
 
 /// An Integer of nanoseconds.
 pub fn duration(ruby: &Ruby, value: Value) -> Result<i64, Error> {
-    fit(ruby, value, "duration", "Integer (nanoseconds)", NANOSECONDS)
+    fit(
+        ruby,
+        value,
+        "duration",
+        "Integer (nanoseconds)",
+        NANOSECONDS,
+    )
 }
 
 /// An Integer, 0 for none.
@@ -49,11 +61,7 @@ pub fn error(ruby: &Ruby, value: Value) -> Result<i32, Error> {
 }
 
 /// A real number, or `None` for NaN, which has no meaning as a metric.
-pub fn metric(
-    ruby: &Ruby,
-    value: Value,
-    field: impl Fn() -> String,
-) -> Result<Option<f64>, Error> {
+pub fn metric(ruby: &Ruby, value: Value, field: impl Fn() -> String) -> Result<Option<f64>, Error> {
     let number = if let Some(float) = Float::from_value(value) {
         float.to_f64()
     } else if let Some(whole) = Whole::from_value(value) {
@@ -72,7 +80,12 @@ pub fn metric(
     } else if value.is_kind_of(ruby.class_rational()) {
         value.funcall("to_f", ())?
     } else {
-        return Err(wrong_class(ruby, &field(), "Integer, Float or Rational", value));
+        return Err(wrong_class(
+            ruby,
+            &field(),
+            "Integer, Float or Rational",
+            value,
+        ));
     };
     Ok((!number.is_nan()).then_some(number))
 }
@@ -85,7 +98,9 @@ fn fit<T: TryFrom<i128> + TryFrom<u128>>(
     range: &str,
 ) -> Result<T, Error> {
     let whole = Whole::from_value(value).ok_or_else(|| wrong_class(ruby, field, class, value))?;
-    whole.fit().ok_or_else(|| out_of_range(ruby, field, range, value))
+    whole
+        .fit()
+        .ok_or_else(|| out_of_range(ruby, field, range, value))
 }
 
 fn not_zero<T: Default + PartialEq>(

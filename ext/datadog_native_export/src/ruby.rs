@@ -38,7 +38,8 @@ impl Whole {
                 words.len() as _,
                 size_of::<u64>() as _,
                 0,
-                (rb_sys::INTEGER_PACK_LSWORD_FIRST | rb_sys::INTEGER_PACK_NATIVE_BYTE_ORDER) as c_int,
+                (rb_sys::INTEGER_PACK_LSWORD_FIRST | rb_sys::INTEGER_PACK_NATIVE_BYTE_ORDER)
+                    as c_int,
             )
         };
         let magnitude = (u128::from(words[1]) << 64) | u128::from(words[0]);

@@ -16,6 +16,10 @@ pub struct Span(RefCell<State>);
 
 /// The cell is borrowed for moments in which Ruby is not called.
 #[derive(Default)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box is one allocation more for every span"
+)]
 enum State {
     /// Allocated by Ruby, before `initialize`.
     #[default]
@@ -89,7 +93,12 @@ impl Span {
         Ok(())
     }
 
-    fn set_meta(ruby: &Ruby, this: Obj<Self>, key: Value, value: Value) -> Result<Obj<Self>, Error> {
+    fn set_meta(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        key: Value,
+        value: Value,
+    ) -> Result<Obj<Self>, Error> {
         this.check_frozen()?;
         let key = key_text(ruby, key, "meta")?;
         let value = Text::optional(ruby, value, || entry("meta", &key))?;
@@ -174,12 +183,7 @@ fn put(draft: &mut SpanDraft, text: &Text, set: fn(&mut SpanDraft, &str)) {
     });
 }
 
-fn append_meta(
-    ruby: &Ruby,
-    draft: &mut SpanDraft,
-    key: &Text,
-    value: Value,
-) -> Result<(), Error> {
+fn append_meta(ruby: &Ruby, draft: &mut SpanDraft, key: &Text, value: Value) -> Result<(), Error> {
     let Some(value) = Text::optional(ruby, value, || entry("meta", key))? else {
         return Ok(());
     };
@@ -254,7 +258,9 @@ fn count_repairs(draft: &mut SpanDraft, key: bool, value: bool) {
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
-    let class = ruby.get_inner(&MODULE).define_class("Span", ruby.class_object())?;
+    let class = ruby
+        .get_inner(&MODULE)
+        .define_class("Span", ruby.class_object())?;
     class.define_alloc_func::<Span>();
     class.define_private_method("lower", method!(Span::lower, 12))?;
     class.define_method("set_meta", method!(Span::set_meta, 2))?;

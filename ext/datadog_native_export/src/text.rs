@@ -42,11 +42,7 @@ impl Text {
     }
 
     /// As [`Text::optional`], for text that has to be there.
-    pub fn required(
-        ruby: &Ruby,
-        value: Value,
-        field: impl Fn() -> String,
-    ) -> Result<Self, Error> {
+    pub fn required(ruby: &Ruby, value: Value, field: impl Fn() -> String) -> Result<Self, Error> {
         Self::optional(ruby, value, &field)?
             .ok_or_else(|| wrong_class(ruby, &field(), "String or Symbol", value))
     }
@@ -68,8 +64,7 @@ impl Text {
         {
             return Ok(text);
         }
-        let is_encoding_error =
-            |error: &Error| error.is_kind_of(ruby.exception_encoding_error());
+        let is_encoding_error = |error: &Error| error.is_kind_of(ruby.exception_encoding_error());
         match transcode(string, false) {
             Ok(encoded) => text.string = encoded,
             Err(error) if is_encoding_error(&error) => match transcode(string, true) {

@@ -6,9 +6,7 @@ use crate::ruby::Whole;
 use crate::span::Span;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
-use magnus::{
-    Class, DataTypeFunctions, Error, Module, Ruby, TryConvert, TypedData, Value, method,
-};
+use magnus::{Class, DataTypeFunctions, Error, Module, Ruby, TryConvert, TypedData, Value, method};
 use pipeline::chunks::TraceChunks as Chunks;
 use std::cell::{RefCell, RefMut};
 
@@ -57,7 +55,10 @@ impl TraceChunks {
             return Err(errors::error(ruby, "call begin_chunk before push_span"));
         };
         let trace_id = span.open(ruby)?.span().trace_id;
-        if chunk.trace_id().is_some_and(|of_chunk| of_chunk != trace_id) {
+        if chunk
+            .trace_id()
+            .is_some_and(|of_chunk| of_chunk != trace_id)
+        {
             // An agent drops such a chunk and says nothing.
             let message = format!(
                 "trace_id: a chunk holds the spans of one trace, got {trace_id:#x} in a chunk of {:#x}",
@@ -66,8 +67,7 @@ impl TraceChunks {
             return Err(Error::new(ruby.exception_arg_error(), message));
         }
         let (span, size) = span.consume(ruby)?.finish();
-        // There is a current chunk.
-        let _ = chunks.push(span, size);
+        chunks.push(span, size);
         drop(chunks);
         Ok(this)
     }
@@ -100,17 +100,22 @@ impl TraceChunks {
 }
 
 fn capacity(ruby: &Ruby, value: Value) -> Result<usize, Error> {
-    let whole = Whole::from_value(value)
-        .ok_or_else(|| wrong_class(ruby, "capacity", "Integer", value))?;
+    let whole =
+        Whole::from_value(value).ok_or_else(|| wrong_class(ruby, "capacity", "Integer", value))?;
     if whole.negative {
         let message = format!("capacity: expected 0 or more, got {value}");
         return Err(Error::new(ruby.exception_arg_error(), message));
     }
-    Ok(whole.fit().unwrap_or(LARGEST_CAPACITY).min(LARGEST_CAPACITY))
+    Ok(whole
+        .fit()
+        .unwrap_or(LARGEST_CAPACITY)
+        .min(LARGEST_CAPACITY))
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
-    let class = ruby.get_inner(&MODULE).define_class("TraceChunks", ruby.class_object())?;
+    let class = ruby
+        .get_inner(&MODULE)
+        .define_class("TraceChunks", ruby.class_object())?;
     class.define_alloc_func::<TraceChunks>();
     class.define_private_method("reserve", method!(TraceChunks::reserve, 1))?;
     class.define_private_method("start_chunk", method!(TraceChunks::start_chunk, 1))?;

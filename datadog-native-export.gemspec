@@ -1,0 +1,35 @@
+# frozen_string_literal: true
+
+require_relative "lib/datadog/native_export/version"
+
+Gem::Specification.new do |spec|
+  spec.name = "datadog-native-export"
+  spec.version = Datadog::NativeExport::VERSION
+  spec.authors = ["datadog-native-export contributors"]
+  spec.summary = "Exports traces to the Datadog agent from Rust, off the Ruby threads"
+  spec.description = "A native extension that queues, encodes and sends traces with Datadog's own Rust " \
+                     "libraries (libdatadog), so that a request thread neither serializes nor waits."
+  spec.homepage = "https://github.com/datadog-native-export/datadog-native-export"
+  spec.license = "Apache-2.0"
+  spec.required_ruby_version = ">= 3.1"
+
+  spec.metadata = {
+    "source_code_uri" => spec.homepage,
+    "changelog_uri" => "#{spec.homepage}/blob/main/CHANGELOG.md",
+    "bug_tracker_uri" => "#{spec.homepage}/issues",
+    "rubygems_mfa_required" => "true"
+  }
+
+  # Globs, not `git ls-files`: the gem is also built from archives, and where Git isn't installed.
+  spec.files = Dir.chdir(__dir__) do
+    Dir[
+      "Cargo.{toml,lock}", "src/**/*.rs", "ext/**/{Cargo.toml,extconf.rb,*.rs}",
+      "lib/**/*.rb", "sig/**/*.rbs",
+      "README.md", "CHANGELOG.md", "LICENSE", "docs/**/*.md", ".yardopts"
+    ].sort
+  end
+  spec.extensions = ["ext/datadog_native_export/extconf.rb"]
+
+  # extconf.rb needs it, and RubyGems installs nothing but runtime dependencies before it builds.
+  spec.add_dependency "rb_sys", "~> 0.9"
+end

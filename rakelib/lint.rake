@@ -1,0 +1,18 @@
+# frozen_string_literal: true
+
+desc "Check formatting and style of Rust and Ruby"
+task lint: %i[lint:rustfmt lint:clippy lint:rubocop]
+
+namespace :lint do
+  task :rustfmt do
+    sh "cargo", "fmt", "--all", "--check"
+  end
+
+  task :clippy do
+    sh "cargo", "clippy", "--workspace", "--all-targets", "--", "-D", "warnings"
+  end
+
+  task :rubocop do
+    sh "rubocop"
+  end
+end

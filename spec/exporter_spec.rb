@@ -1,0 +1,405 @@
+# frozen_string_literal: true
+
+require "logger"
+require "stringio"
+require "tmpdir"
+
+RSpec.describe Datadog::NativeExport::Exporter do
+  let(:errors) { Datadog::NativeExport }
+  let(:log) { StringIO.new }
+  let(:logger) { Logger.new(log) }
+
+  def exporter(agent_url, **options)
+    described_class.new(agent_url: agent_url, logger: logger, **options)
+  end
+
+  around do |example|
+    Datadog::NativeExport::Testing::Agent.start do |agent|
+      @agent = agent
+      example.run
+    end
+  end
+
+  attr_reader :agent
+
+  describe "#export" do
+    it "sends in the background, without a flush" do
+      expect(exporter(agent.url, flush_interval: 0.05).export(build_chunks(2, 1))).to be(true)
+
+      expect(agent.wait_for(spans: 3).size).to eq(3)
+      expect(agent.traces.map(&:size)).to eq([2, 1])
+    end
+
+    it "waits for the interval, unless enough has gathered" do
+      exporter = exporter(agent.url, flush_interval: 3_600)
+      exporter.export(build_chunks(1))
+      exporter.export(build_chunks(1, meta: { "large" => "x" * 2_000_000 }))
+
+      expect(agent.wait_for(spans: 2).size).to eq(2)
+    end
+
+    it "starts no Ruby thread" do
+      exporter = exporter(agent.url)
+
+      expect { exporter.export(build_chunks(1)) }.not_to(change { Thread.list.size })
+    end
+
+    it "sends nothing for chunks without spans" do
+      exporter = exporter(agent.url)
+
+      expect(exporter.export(build_chunks)).to be(true)
+      expect(exporter.export(build_chunks(0, 0))).to be(true)
+      exporter.export(build_chunks(0, 1))
+      exporter.flush(timeout: 5)
+      expect(agent.traces.map(&:size)).to eq([1])
+      expect(exporter.stats).to include(spans_exported: 1, payloads_sent: 1)
+    end
+
+    it "takes chunks in order until the queue is full, and counts the rest" do
+      hung_agent do |url|
+        exporter = exporter(url, max_queue_spans: 5)
+
+        expect(exporter.export(build_chunks(2, 2, 2, 1))).to be(false)
+        expect(exporter.stats).to include(spans_exported: 7, spans_dropped: 3)
+        expect(exporter.stats[:dropped]).to include(queue_full: 3)
+        expect(exporter.export(build_chunks(1))).to be(true)
+        expect(exporter.export(build_chunks(1))).to be(false)
+      end
+    end
+
+    it "bounds the queue in bytes too" do
+      hung_agent do |url|
+        exporter = exporter(url, max_queue_bytes: 100_000)
+
+        expect(exporter.export(build_chunks(1, meta: { "k" => "x" * 90_000 }))).to be(true)
+        expect(exporter.export(build_chunks(1, meta: { "k" => "x" * 90_000 }))).to be(false)
+        expect(exporter.stats[:dropped]).to include(queue_full: 1)
+      end
+    end
+
+    it "returns false after shutdown, and counts" do
+      exporter = exporter(agent.url)
+      exporter.shutdown(timeout: 5)
+
+      expect(exporter.export(build_chunks(2))).to be(false)
+      expect(exporter.stats).to include(spans_exported: 2, spans_dropped: 2, spans_queued: 0)
+      expect(exporter.stats[:dropped]).to include(closed: 2)
+    end
+
+    it "raises for what are no chunks" do
+      expect { exporter(agent.url).export([]) }
+        .to raise_error(TypeError, "chunks: expected Datadog::NativeExport::TraceChunks, got Array")
+      chunks = build_chunks(1)
+      exporter = exporter(agent.url)
+      exporter.export(chunks)
+      expect { exporter.export(chunks) }.to raise_error(errors::ConsumedError)
+    end
+
+    it "splits what is too large for one payload between chunks" do
+      exporter = exporter(agent.url)
+      exporter.export(build_chunks(1, 1, 1, 1, meta: { "large" => "x" * 2_000_000 }))
+
+      expect(exporter.flush(timeout: 10)).to be(true)
+      requests = agent.requests.select { |request| request.path == "/v0.4/traces" }
+      expect(requests.map { |request| request.headers["x-datadog-trace-count"] }).to eq(%w[2 2])
+      expect(requests.map { |request| request.body.bytesize }).to all(be < 5 * 1024 * 1024)
+    end
+
+    it "gives up a trace that no agent takes, and that alone" do
+      exporter = exporter(agent.url)
+      exporter.export(build_chunks(1, meta: { "large" => "x" * (26 * 1024 * 1024) }))
+      exporter.export(build_chunks(2))
+
+      expect(exporter.flush(timeout: 10)).to be(true)
+      expect(agent.spans.size).to eq(2)
+      expect(exporter.stats[:dropped]).to include(too_large: 1)
+      expect(exporter.stats[:last_error]).to match(/a trace of 1 spans takes 2726\d+ bytes/)
+    end
+  end
+
+  describe "#send_trace_chunks" do
+    it "returns the agent's answer" do
+      response = exporter(agent.url).send_trace_chunks(build_chunks(1, 2), timeout: 5)
+
+      expect(response).to have_attributes(
+        ok?: true, trace_count: 2, status: 200, error: nil, service_rates: { "service:,env:" => 1.0 },
+        payload: include("rate_by_service"), internal_error?: false, server_error?: false, client_error?: false
+      )
+      expect(agent.traces.map(&:size)).to eq([1, 2])
+    end
+
+    it "says how the agent refused" do
+      agent.respond_with(404, {}, "no such version")
+      response = exporter(agent.url).send_trace_chunks(build_chunks(1), timeout: 5)
+
+      expect(response).to have_attributes(
+        ok?: false, not_found?: true, client_error?: true, server_error?: false, internal_error?: false,
+        status: 404, loss: :refused, payload: "no such version", service_rates: nil
+      )
+      expect(response.error).to be_a(errors::Error)
+      expect(response.error.message).to match(/#{agent.url} answered 404 Not Found: no such version/)
+    end
+
+    it "does not repeat what can't succeed, and repeats what may" do
+      answers = [503, 429, 408]
+      agent.respond_with { answers.shift }
+      exporter = exporter(agent.url)
+
+      expect(exporter.send_trace_chunks(build_chunks(1), timeout: 10)).to be_ok
+      expect(exporter.stats).to include(retries: 3, spans_sent: 1, payloads_sent: 1)
+      [400, 404, 413, 415].each do |status|
+        agent.respond_with(status)
+        expect(exporter.send_trace_chunks(build_chunks(1), timeout: 10)).to have_attributes(status: status)
+      end
+      expect(exporter.stats).to include(retries: 3, spans_dropped: 4)
+      expect(exporter.stats[:dropped]).to include(refused: 3, too_large: 1)
+    end
+
+    it "says that nobody answers" do
+      response = exporter("http://127.0.0.1:#{free_port}").send_trace_chunks(build_chunks(1), timeout: 10)
+
+      expect(response).to have_attributes(ok?: false, internal_error?: true, status: nil, loss: :unreachable)
+      expect(response.error.message).to match(/cannot be reached: .*[Cc]onnect/)
+    end
+
+    it "gives up waiting at the timeout; the chunks stay on their way" do
+      release = Queue.new
+      agent.respond_with { release.pop }
+      exporter = exporter(agent.url)
+      response = nil
+
+      expect(elapsed { response = exporter.send_trace_chunks(build_chunks(1), timeout: 0.2) }).to be_between(0.2, 0.4)
+      expect(response).to have_attributes(ok?: false, internal_error?: true,
+                                          error: an_instance_of(errors::TimeoutError))
+      release << nil
+      expect(exporter.flush(timeout: 5)).to be(true)
+      expect(exporter.stats).to include(spans_exported: 1, spans_sent: 1, spans_dropped: 0)
+    end
+
+    it "lets other threads run while it waits" do
+      hung_agent do |url|
+        turns = 0
+        other = Thread.new { loop { Thread.pass || turns += 1 } }
+        exporter(url).send_trace_chunks(build_chunks(1), timeout: 0.3)
+        other.kill
+        expect(turns).to be > 1_000
+      end
+    end
+
+    it "raises after shutdown" do
+      exporter = exporter(agent.url)
+      exporter.shutdown(timeout: 5)
+
+      expect { exporter.send_trace_chunks(build_chunks(1)) }.to raise_error(errors::ClosedError)
+      expect { exporter.flush }.to raise_error(errors::ClosedError)
+    end
+
+    it "answers for chunks that find no room" do
+      response = exporter(agent.url, max_queue_spans: 1).send_trace_chunks(build_chunks(1, 1), timeout: 5)
+
+      expect(response).to have_attributes(ok?: false, internal_error?: true, loss: :queue_full)
+      expect(agent.spans.size).to eq(1)
+    end
+  end
+
+  describe "#flush" do
+    it "is done when everything queued before has been answered for" do
+      exporter = exporter(agent.url, flush_interval: 3_600)
+      5.times { exporter.export(build_chunks(1)) }
+
+      expect(exporter.flush(timeout: 5)).to be(true)
+      expect(agent.spans.size).to eq(5)
+      expect(exporter.stats).to include(spans_sent: 5, spans_queued: 0, bytes_queued: 0)
+    end
+
+    it "gives up at the timeout, with an agent that hangs" do
+      hung_agent do |url|
+        exporter = exporter(url)
+        exporter.export(build_chunks(1))
+
+        expect(elapsed { expect(exporter.flush(timeout: 0.2)).to be(false) }).to be_between(0.2, 0.4)
+      end
+    end
+
+    it "has nothing to wait for before the first export" do
+      expect(elapsed { expect(exporter("http://127.0.0.1:1").flush(timeout: 5)).to be(true) }).to be < 0.05
+    end
+
+    it "can be interrupted" do
+      hung_agent do |url|
+        exporter = exporter(url)
+        exporter.export(build_chunks(1))
+        waiter = Thread.new { exporter.flush(timeout: 30) }
+        wait_until { waiter.stop? }
+
+        expect(elapsed { waiter.kill.join }).to be < 0.2
+        expect(elapsed do
+                 expect do
+                   Timeout.timeout(0.1) do
+                     exporter.flush(timeout: 30)
+                   end
+                 end.to raise_error(Timeout::Error)
+               end)
+          .to be < 0.3
+      end
+    end
+
+    it "waits on after a signal that is merely handled" do
+      hung_agent do |url|
+        exporter = exporter(url)
+        exporter.export(build_chunks(1))
+        handled = 0
+        previous = trap("USR1") { handled += 1 }
+        killer = Thread.new { 3.times { Process.kill("USR1", Process.pid) && sleep(0.05) } }
+
+        expect(elapsed { expect(exporter.flush(timeout: 0.5)).to be(false) }).to be >= 0.5
+        killer.join
+        trap("USR1", previous)
+        expect(handled).to be > 0
+      end
+    end
+
+    it "refuses what is no time" do
+      expect { exporter(agent.url).flush(timeout: "1") }.to raise_error(TypeError, /timeout: expected seconds/)
+      expect { exporter(agent.url).flush(timeout: -1) }.to raise_error(ArgumentError, /timeout: expected 0 or more/)
+    end
+  end
+
+  describe "#shutdown" do
+    it "sends what is queued, then closes; calling it again is harmless" do
+      exporter = exporter(agent.url, flush_interval: 3_600)
+      exporter.export(build_chunks(3))
+
+      expect(exporter.shutdown(timeout: 5)).to be(true)
+      expect(agent.spans.size).to eq(3)
+      expect(exporter).to be_closed
+      expect(exporter.shutdown(timeout: 5)).to be(true)
+    end
+
+    it "returns false when the time runs out" do
+      hung_agent do |url|
+        exporter = exporter(url)
+        exporter.export(build_chunks(1))
+
+        expect(exporter.shutdown(timeout: 0.1)).to be(false)
+        expect(exporter).to be_closed
+      end
+    end
+
+    it "is done at once when nothing was exported" do
+      expect(exporter("http://127.0.0.1:1").shutdown).to be(true)
+    end
+  end
+
+  describe "an agent that can't be reached" do
+    it "costs no time on export, and its losses are counted and told once" do
+      exporter = exporter("http://127.0.0.1:#{free_port}")
+      expect(elapsed { 20.times { exporter.export(build_chunks(5)) } }).to be < 0.5
+
+      expect(exporter.flush(timeout: 10)).to be(true)
+      expect(exporter.stats).to include(spans_exported: 100, spans_sent: 0, spans_dropped: 100)
+      expect(exporter.stats[:dropped]).to include(unreachable: 100)
+      expect(log.string.lines.grep(/Spans are being lost \(unreachable\)/).size).to eq(1)
+      expect(log.string.lines.size).to eq(1)
+    end
+
+    it "is told to be back, with the number that was lost" do
+      exporter = exporter(agent.url)
+      agent.respond_with(400)
+      exporter.send_trace_chunks(build_chunks(3), timeout: 5)
+      exporter.send_trace_chunks(build_chunks(4), timeout: 5)
+      agent.respond_with(200)
+      wait_until do
+        exporter.send_trace_chunks(build_chunks(1), timeout: 5)
+        log.string.lines.size > 1
+      end
+
+      expect(log.string.lines).to match([/Spans are being lost \(refused\)/, /reach the agent again; 7 were lost/])
+    end
+  end
+
+  it "is shared by threads" do
+    exporter = exporter(agent.url)
+    threads = Array.new(8) { Thread.new { 50.times { exporter.export(build_chunks(2, 1)) } } }
+    threads.each(&:join)
+
+    expect(exporter.flush(timeout: 10)).to be(true)
+    expect(agent.spans.size).to eq(8 * 50 * 3)
+    expect(exporter.stats).to include(spans_sent: 1_200, spans_dropped: 0)
+  end
+
+  it "gives frozen statistics that add up" do
+    stats = exporter(agent.url).stats
+
+    expect(stats).to be_frozen.and include(dropped: be_frozen)
+    expect(stats.keys).to contain_exactly(
+      :spans_queued, :chunks_queued, :bytes_queued, :spans_exported, :spans_sent, :spans_dropped, :dropped,
+      :values_repaired, :values_left_out, :payloads_sent, :bytes_sent, :retries, :last_error
+    )
+  end
+
+  it "counts the bytes it sent" do
+    exporter = exporter(agent.url)
+    exporter.export(build_chunks(3))
+    exporter.flush(timeout: 5)
+
+    sent = agent.requests.find { |request| request.path == "/v0.4/traces" }
+    expect(exporter.stats).to include(bytes_sent: sent.body.bytesize, payloads_sent: 1)
+  end
+
+  describe "options" do
+    {
+      { agent_url: "localhost:8126" } =>
+        %r{agent_url: expected http://host:port or unix:///path/to/socket, got "localhost:8126"},
+      { agent_url: "ftp://agent" } => /agent_url: expected/,
+      { agent_url: "/path" } => /agent_url: expected/,
+      { agent_url: 8126 } => /agent_url: expected a String, got 8126/,
+      { agent_url: "http://user:secret@agent" } => %r{got "http://…@agent": user names and passwords},
+      { flush_interval: 0 } => /flush_interval: expected a positive number of seconds, got 0/,
+      { agent_timeout: "3" } => /agent_timeout: expected a positive number of seconds, got "3"/,
+      { shutdown_timeout: Float::INFINITY } => /shutdown_timeout: expected a positive number/,
+      { max_queue_spans: 0 } => /max_queue_spans: expected an Integer of 1 or more, got 0/,
+      { max_queue_bytes: 1.5 } => /max_queue_bytes: expected an Integer of 1 or more, got 1.5/,
+      { tracer_version: "1\n2" } => /tracer_version: expected printable ASCII/,
+      { test_session_token: "" } => /test_session_token: expected text, got an empty String/
+    }.each do |option, message|
+      it "refuses #{option}" do
+        expect { described_class.new(**option) }.to raise_error(errors::ConfigurationError, message)
+      end
+    end
+
+    it "does not repeat a password" do
+      expect { described_class.new(agent_url: "http://user:secret@agent") }
+        .to raise_error(errors::ConfigurationError, satisfy { |message| !message.include?("secret") })
+    end
+
+    it "are shown short" do
+      expect(exporter("http://127.0.0.1:1").inspect)
+        .to eq("#<Datadog::NativeExport::Exporter http://127.0.0.1:1>")
+    end
+  end
+
+  it "has one owner" do
+    expect { exporter(agent.url).dup }.to raise_error(TypeError, /can't copy/)
+  end
+
+  it "sends through a Unix socket" do
+    Dir.mktmpdir do |folder|
+      path = File.join(folder, "apm.socket")
+      server = UNIXServer.new(path)
+      proxy = Thread.new do
+        loop do
+          client = server.accept
+          upstream = TCPSocket.new("127.0.0.1", Integer(agent.url[/\d+\z/]))
+          [[client, upstream], [upstream, client]].each { |from, to| Thread.new { IO.copy_stream(from, to) } }
+        end
+      end
+
+      expect(exporter("unix://#{path}").send_trace_chunks(build_chunks(1), timeout: 5)).to be_ok
+      expect(agent.spans.size).to eq(1)
+    ensure
+      proxy&.kill
+      server&.close
+    end
+  end
+end

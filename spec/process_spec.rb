@@ -1,0 +1,123 @@
+# frozen_string_literal: true
+
+# What happens to spans at the end of a process and in forked ones.
+RSpec.describe "A process" do
+  around do |example|
+    Datadog::NativeExport::Testing::Agent.start do |agent|
+      @agent = agent
+      example.run
+    end
+  end
+
+  attr_reader :agent
+
+  let(:script) { <<~RUBY }
+    include Datadog::NativeExport
+    EXPORTER = Exporter.new(agent_url: ARGV[0], flush_interval: 3_600)
+    def export(id = 1)
+      span = Span.new(name: "job", trace_id: id, span_id: id, start: 0, duration: 0)
+      EXPORTER.export(TraceChunks.new.begin_chunk << span)
+    end
+  RUBY
+
+  def ids
+    agent.spans.map { |span| span["span_id"] }.sort
+  end
+
+  describe "that ends" do
+    it "sends what is queued" do
+      _, errors, status = run_ruby("#{script} export", agent.url)
+
+      expect([errors, status.exitstatus]).to eq(["", 0])
+      expect(ids).to eq([1])
+    end
+
+    it "sends what at_exit handlers export, and what forgotten exporters have queued" do
+      run_ruby(<<~RUBY, agent.url)
+        #{script}
+        at_exit { export(2) }
+        10.times { |i| Exporter.new(agent_url: ARGV[0], flush_interval: 3_600).export(TraceChunks.new.begin_chunk <<
+          Span.new(name: "forgotten", trace_id: 10 + i, span_id: 10 + i, start: 0, duration: 0)) }
+        GC.start
+      RUBY
+
+      expect(ids).to eq([2, *10..19])
+    end
+
+    it "waits no longer than shutdown_timeout for an agent that hangs, and says what is lost" do
+      hung_agent do |url|
+        errors = nil
+        took = elapsed { _, errors, = run_ruby("#{script} 3.times { export }", url) }
+        idle = elapsed { run_ruby(script, url) }
+
+        expect(took - idle).to be_between(0.8, 2)
+        expect(errors.lines.grep(/3 spans are lost: the process ends/).size).to eq(1)
+      end
+    end
+
+    it "does not wait when nothing is queued" do
+      hung_agent do |url|
+        expect(elapsed { run_ruby(script, url) }).to be < 0.9
+      end
+    end
+  end
+
+  describe "that forks" do
+    let(:exporter) { Datadog::NativeExport::Exporter.new(agent_url: agent.url, flush_interval: 3_600) }
+
+    it "sends its own spans, and the child the child's" do
+      exporter.export(build_chunks(1, trace_id: 1))
+      child = in_child do
+        exporter.export(build_chunks(2, trace_id: 2))
+        [exporter.flush(timeout: 10), exporter.stats]
+      end
+      exporter.flush(timeout: 10)
+
+      expect(child).to match([true, a_hash_including(spans_exported: 2, spans_sent: 2)])
+      expect(exporter.stats).to include(spans_exported: 1, spans_sent: 1)
+      expect(agent.spans.map { |span| span["trace_id"] }.sort).to eq([1, 2, 2])
+    end
+
+    it "has both send what was built before the fork" do
+      before = build_chunks(1)
+      expect(in_child { exporter.send_trace_chunks(before, timeout: 10).ok? }).to be(true)
+
+      expect(exporter.send_trace_chunks(before, timeout: 10)).to be_ok
+      expect(agent.spans.size).to eq(2)
+    end
+
+    it "ends its children at once, and they send what they queued" do
+      _, errors, status = run_ruby(<<~RUBY, agent.url)
+        #{script}
+        export(1)
+        EXPORTER.flush(timeout: 10)
+        3.times { |i| fork { export(10 + i) } }
+        Process.waitall
+        export(2)
+      RUBY
+
+      expect([errors, status.exitstatus]).to eq(["", 0])
+      expect(ids).to eq([1, 2, 10, 11, 12])
+    end
+
+    it "collects inherited exporters without touching what they hold" do
+      exporters = Array.new(20) { Datadog::NativeExport::Exporter.new(agent_url: agent.url, flush_interval: 3_600) }
+      exporters.each { |inherited| inherited.export(build_chunks(1)) }
+      alive = in_child do
+        exporters.clear
+        GC.start
+        ObjectSpace.each_object(Datadog::NativeExport::Exporter).count
+      end
+
+      expect(alive).to be < 10
+      exporters.each { |inherited| inherited.flush(timeout: 10) }
+      expect(agent.spans.size).to eq(20)
+    end
+
+    it "keeps a closed exporter closed" do
+      exporter.shutdown(timeout: 5)
+      expect(in_child { [exporter.closed?, exporter.export(build_chunks(1)), exporter.shutdown(timeout: 1)] })
+        .to eq([true, false, true])
+    end
+  end
+end

@@ -1,0 +1,89 @@
+# frozen_string_literal: true
+
+require "json"
+require "net/http"
+require "securerandom"
+require "tmpdir"
+
+module Support
+  # Datadog's own test agent, one process for all specs. Each test has a session of its own there.
+  class TestAgent
+    EXECUTABLE = ENV.fetch("DDAPM_TEST_AGENT", nil)
+    CHECKS = %w[
+      trace_count_header meta_tracer_version_header trace_content_length trace_stall meta_events_is_valid_json
+    ].freeze
+    # Would have it forward what it gets.
+    UNSET = { "DD_API_KEY" => nil, "DD_AGENT_URL" => nil, "DD_TRACE_AGENT_URL" => nil }.freeze
+
+    def self.shared
+      @shared ||= new.tap { |agent| at_exit { agent.stop } }
+    end
+
+    attr_reader :url, :socket
+
+    def initialize
+      @folder = Dir.mktmpdir
+      @owner = Process.pid
+      @socket = File.join(@folder, "apm.socket")
+      port, *others = Array.new(4) { TCPServer.open("127.0.0.1", 0) { |server| server.addr[1] } }
+      @url = "http://127.0.0.1:#{port}"
+      @pid = spawn(
+        UNSET.merge("SNAPSHOT_DIR" => @folder, "ENABLED_CHECKS" => CHECKS.join(",")),
+        EXECUTABLE, "--host", "127.0.0.1", "-p", port.to_s, "--otlp-http-port", others[0].to_s,
+        "--otlp-grpc-port", others[1].to_s, "--web-ui-port", others[2].to_s, "--trace-uds-socket", @socket,
+        "--disable-llmobs-data-forwarding",
+        %i[out err] => File.join(@folder, "log")
+      )
+      wait_until_it_answers
+    end
+
+    def stop
+      return if Process.pid != @owner
+
+      Process.kill("TERM", @pid)
+      Process.wait(@pid)
+      FileUtils.remove_entry(@folder)
+    end
+
+    # A name under which the agent keeps what one test sends. `rates` go into every answer.
+    def start_session(rates = {})
+      SecureRandom.hex(8).tap do |token|
+        get("/test/session/start", token, agent_sample_rate_by_service: JSON.generate(rates))
+      end
+    end
+
+    # Spans in Arrays of traces, as the agent has decoded them.
+    def traces(token)
+      JSON.parse(get("/test/session/traces", token))
+    end
+
+    # Requests with `headers` and `body` (raw bytes).
+    def requests(token)
+      JSON.parse(get("/test/session/requests", token)).map do |request|
+        { "url" => request["url"], "headers" => request["headers"], "body" => request["body"].unpack1("m") }
+      end
+    end
+
+    private
+
+    def get(path, token = nil, **parameters)
+      uri = URI("#{url}#{path}")
+      uri.query = URI.encode_www_form({ test_session_token: token, **parameters }.compact)
+      response = Net::HTTP.get_response(uri)
+      raise "#{path}: #{response.code} #{response.body}" unless response.is_a?(Net::HTTPSuccess)
+
+      response.body
+    end
+
+    def wait_until_it_answers
+      deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + 30
+      get("/info")
+    rescue SystemCallError
+      late = Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+      raise "ddapm-test-agent did not start: #{File.read(File.join(@folder, "log"))}" if late || Process.wait(@pid, 1)
+
+      sleep 0.05
+      retry
+    end
+  end
+end
