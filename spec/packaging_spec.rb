@@ -11,8 +11,9 @@ require "tmpdir"
 RSpec.describe "the packaged gem" do
   root = File.expand_path("..", __dir__)
 
-  # Bundler's settings, and whatever else would let a child process find the tree's own code.
-  isolated = %w[BUNDLE_GEMFILE BUNDLE_BIN_PATH RUBYLIB RUBYOPT GEM_PATH].to_h { |name| [name, nil] }
+  # What Bundler and `rake compile` leave in the environment would make the installation use this tree's code,
+  # and clean this tree's target folder.
+  isolated = ENV.keys.grep(/\A(BUNDLE|GEM_|RB_SYS_|RUBYLIB|RUBYOPT|MAKE)/).to_h { |name| [name, nil] }
 
   def run(env, *command, chdir:)
     output, status = Open3.capture2e(env, *command, chdir:)

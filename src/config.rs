@@ -1,6 +1,6 @@
 //! What an exporter needs to know, checked before anything is built from it.
 
-use http::HeaderValue;
+use http::{HeaderValue, Uri};
 use std::fmt;
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ impl AgentUrl {
         if !text.starts_with("http://") {
             return refuse("it has neither of these schemes");
         }
-        let uri: http::Uri = match text.parse() {
+        let uri: Uri = match text.parse() {
             Ok(uri) => uri,
             Err(problem) => return refuse(&problem.to_string()),
         };
@@ -122,6 +122,21 @@ impl AgentUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The URL of one of the agent's endpoints, in the form that the HTTP client takes: the path
+    /// of a socket is its authority, in hexadecimal.
+    pub fn join(&self, path: &str) -> Uri {
+        let base = match self.0.strip_prefix("unix://") {
+            Some(socket) => {
+                let hex: String = socket.bytes().map(|byte| format!("{byte:02x}")).collect();
+                format!("unix://{hex}")
+            }
+            None => self.0.trim_end_matches('/').to_owned(),
+        };
+        format!("{base}{path}")
+            .parse()
+            .unwrap_or_else(|_| unreachable!("the URL was parsed before"))
+    }
 }
 
 impl fmt::Display for AgentUrl {
@@ -144,7 +159,9 @@ mod tests {
             "http://[::1]:8126",
             "unix:///var/run/datadog/apm.socket",
         ] {
-            assert_eq!(AgentUrl::parse(url).as_ref().map(AgentUrl::as_str), Ok(url));
+            let parsed = AgentUrl::parse(url).unwrap();
+            assert_eq!(parsed.as_str(), url);
+            assert_eq!(parsed.join("/info").path().rsplit('/').next(), Some("info"));
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Delivery {
 pub struct Accepted {
     pub bytes: usize,
     pub body: String,
+    /// `Datadog-Agent-State` of the answer.
+    pub agent_state: Option<String>,
 }
 
 /// The payload is lost.
@@ -103,6 +105,7 @@ impl Delivery {
                     *self.outcome() = Some(Ok(Accepted {
                         bytes: request.body().len(),
                         body: text(&response),
+                        agent_state: agent_state(&response),
                     }));
                     return response;
                 }
@@ -163,6 +166,11 @@ impl Delivery {
 
 fn text(response: &Response<Bytes>) -> String {
     String::from_utf8_lossy(response.body()).into_owned()
+}
+
+fn agent_state(response: &Response<Bytes>) -> Option<String> {
+    let state = response.headers().get("datadog-agent-state")?;
+    state.to_str().ok().map(str::to_owned)
 }
 
 fn cause(error: HttpError) -> String {

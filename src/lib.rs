@@ -3,9 +3,11 @@
 //! Knows nothing of Ruby. Chunks are moved into an [`Exporter`], wait in its bounded queue, and
 //! are sent by one task on the process's tokio runtime.
 
+mod agent_info;
 pub mod chunks;
 pub mod config;
 mod delivery;
+mod events;
 pub mod exporter;
 pub mod fork;
 mod process_local;

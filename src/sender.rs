@@ -1,8 +1,10 @@
 //! The task that takes batches from a queue and sends them, one after the other.
 
+use crate::agent_info::AgentInfo;
 use crate::chunks::{Chunk, TraceChunks};
 use crate::config::Config;
 use crate::delivery::{AgentClient, Delivery, Failure};
+use crate::events;
 use crate::queue::{Batch, MAX_PAYLOAD_BYTES, Queue};
 use crate::runtime::Runtime;
 use crate::size::Size;
@@ -53,10 +55,16 @@ async fn send_all(
     let exporter = build(&config, runtime.for_workers())
         .await
         .map_err(|error| error.to_string());
+    let mut info = AgentInfo::new(&config.agent_url, config.agent_timeout);
+    info.keep_fresh();
     while let Some(mut batch) = queue.next().await {
         for (chunks, size) in payloads(&mut batch) {
+            info.keep_fresh();
             match &exporter {
-                Ok(exporter) => deliver(exporter, &config, &queue, &mut batch, chunks, size).await,
+                Ok(exporter) => {
+                    let delivery = new_delivery(&config, &queue);
+                    deliver(exporter, delivery, &mut info, &mut batch, chunks, size).await;
+                }
                 Err(error) => batch.lost(size, Loss::Internal, error.clone(), None),
             }
         }
@@ -64,20 +72,29 @@ async fn send_all(
     exporter
 }
 
-async fn deliver(
-    exporter: &AgentExporter,
-    config: &Config,
-    queue: &Arc<Queue>,
-    batch: &mut Batch,
-    chunks: Vec<Vec<SpanBytes>>,
-    size: Size,
-) {
+fn new_delivery(config: &Config, queue: &Arc<Queue>) -> Arc<Delivery> {
     let queue = Arc::clone(queue);
     let agent = config.agent_url.to_string();
-    let delivery = Delivery::new(agent, config.agent_timeout, move || queue.retried());
+    Delivery::new(agent, config.agent_timeout, move || queue.retried())
+}
+
+async fn deliver(
+    exporter: &AgentExporter,
+    delivery: Arc<Delivery>,
+    info: &mut AgentInfo,
+    batch: &mut Batch,
+    mut chunks: Vec<Vec<SpanBytes>>,
+    size: Size,
+) {
+    if !info.span_events() {
+        chunks.iter_mut().flatten().for_each(events::into_meta);
+    }
     let exporting = exporter.send_trace_chunks_async(PooledChunks::unpooled(chunks));
     match delivery.send(exporting).await {
-        Ok(accepted) => batch.sent(size, accepted.bytes, accepted.body),
+        Ok(accepted) => {
+            info.note_state(accepted.agent_state);
+            batch.sent(size, accepted.bytes, accepted.body);
+        }
         Err(Failure {
             loss,
             detail,

@@ -2,8 +2,8 @@
 
 use crate::size::Size;
 use crate::text::TextArena;
-use libdd_tinybytes::BytesString;
-use libdd_trace_utils::span::v04::{SpanBytes, VecMap};
+use libdd_tinybytes::{Bytes, BytesString};
+use libdd_trace_utils::span::v04::{SpanBytes, SpanEventBytes, SpanLinkBytes, VecMap};
 
 /// Bytes of replaced text a span may hold before its text is copied into new blocks.
 const TOLERATED_WASTE: usize = 4096;
@@ -69,14 +69,14 @@ impl SpanDraft {
         self.span.r#type = self.text.store(r#type);
     }
 
-    /// Counts a value whose text had broken bytes, which were replaced.
-    pub fn count_repaired(&mut self) {
-        self.repaired += 1;
+    /// Counts values whose text had broken bytes, which were replaced.
+    pub fn count_repaired(&mut self, values: usize) {
+        self.repaired += values;
     }
 
-    /// Counts a value that cannot be sent and was left out.
-    pub fn count_left_out(&mut self) {
-        self.left_out += 1;
+    /// Counts values that cannot be sent and were left out.
+    pub fn count_left_out(&mut self, values: usize) {
+        self.left_out += values;
     }
 
     /// Sets a tag, in place of one with the same key.
@@ -113,6 +113,33 @@ impl SpanDraft {
         if self.span.metrics.remove(key).is_some() {
             self.waste(key.len());
         }
+    }
+
+    /// Sets a structured value, encoded as MessagePack, in place of one with the same key.
+    pub fn set_meta_struct(&mut self, key: &str, value: Vec<u8>) {
+        let value = Bytes::from_underlying(value);
+        if let Some(old) = self.span.meta_struct.get_mut(key) {
+            *old = value;
+            self.span.meta_struct.mark_deduped();
+        } else {
+            let key = self.text.store(key);
+            push_unique(&mut self.span.meta_struct, key, value);
+        }
+    }
+
+    pub fn add_link(&mut self, link: SpanLinkBytes) {
+        self.span.span_links.push(link);
+    }
+
+    pub fn add_event(&mut self, event: SpanEventBytes) {
+        self.span.span_events.push(event);
+    }
+
+    /// Makes room for tags and metrics, before the first is set.
+    pub fn reserve(&mut self, meta: usize, metrics: usize) {
+        self.span.meta = VecMap::with_capacity(meta);
+        self.span.metrics = VecMap::with_capacity(metrics);
+        self.unique();
     }
 
     /// Adds tags without looking for their keys among those already there: for the entries of a
@@ -179,7 +206,11 @@ impl SpanDraft {
         for (key, _) in self.span.metrics.iter_mut() {
             copy(key);
         }
+        for (key, _) in self.span.meta_struct.iter_mut() {
+            copy(key);
+        }
         self.unique();
+        self.span.meta_struct.mark_deduped();
         self.text = text;
     }
 }

@@ -51,7 +51,7 @@ pub fn out_of_range(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Err
 }
 
 /// The class, and the value where that is short and no code of the user's runs to show it.
-fn describe(value: Value) -> String {
+pub fn describe(value: Value) -> String {
     const SHOWN: usize = 60;
     let ruby = Ruby::get_with(value);
     if value.is_nil() {

@@ -2,11 +2,15 @@
 //! the pipeline.
 
 mod errors;
+mod events;
 mod exporter;
 mod gvl;
+mod links;
+mod meta_struct;
 mod numbers;
 mod ruby;
 mod span;
+mod span_reading;
 mod text;
 mod trace_chunks;
 

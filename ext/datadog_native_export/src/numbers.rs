@@ -27,21 +27,39 @@ pub fn parent_id(ruby: &Ruby, value: Value) -> Result<u64, Error> {
 
 /// A Time, or an Integer of nanoseconds since the epoch.
 pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Error> {
+    match nanoseconds(value)? {
+        Some(nanoseconds) => i64::try_from(nanoseconds)
+            .map_err(|_| out_of_range(ruby, "start", "a Time between 1677 and 2262", value)),
+        None => fit(ruby, value, "start", "Time or Integer (nanoseconds)", NANOSECONDS),
+    }
+}
+
+/// As [`start`], but not before the epoch.
+pub fn event_time(ruby: &Ruby, value: Value) -> Result<u64, Error> {
+    match nanoseconds(value)? {
+        Some(nanoseconds) => u64::try_from(nanoseconds)
+            .map_err(|_| out_of_range(ruby, "time", "a Time between 1970 and 2554", value)),
+        None => fit(ruby, value, "time_unix_nano", "Integer", "0 to 2**64-1"),
+    }
+}
+
+/// The flags of a link, without the bit that says that there are any.
+pub fn link_flags(ruby: &Ruby, value: Value) -> Result<u32, Error> {
+    const RANGE: &str = "0 to 2**31-1";
+    let flags: u32 = fit(ruby, value, "flags", "Integer", RANGE)?;
+    if flags > i32::MAX as u32 {
+        return Err(out_of_range(ruby, "flags", RANGE, value));
+    }
+    Ok(flags)
+}
+
+/// Nanoseconds since the epoch, when `value` is a Time.
+fn nanoseconds(value: Value) -> Result<Option<i128>, Error> {
     let Some(time) = Time::from_value(value) else {
-        return fit(
-            ruby,
-            value,
-            "start",
-            "Time or Integer (nanoseconds)",
-            NANOSECONDS,
-        );
+        return Ok(None);
     };
     let seconds = time.timespec()?;
-    seconds
-        .tv_sec
-        .checked_mul(1_000_000_000)
-        .and_then(|whole| whole.checked_add(seconds.tv_nsec))
-        .ok_or_else(|| out_of_range(ruby, "start", "a Time between 1677 and 2262", value))
+    Ok(Some(i128::from(seconds.tv_sec) * 1_000_000_000 + i128::from(seconds.tv_nsec)))
 }
 
 /// An Integer of nanoseconds.

@@ -96,6 +96,11 @@ pub fn each_pair(hash: RHash, each: &mut dyn FnMut(Value, Value) -> bool) -> Res
     }
 }
 
+/// Whether two values are one object.
+pub fn same_object(one: Value, other: Value) -> bool {
+    one.as_raw() == other.as_raw()
+}
+
 /// The text of a symbol, without making a String for it.
 pub fn symbol_text(symbol: Symbol) -> RString {
     // SAFETY: `symbol` is a Symbol, which has a String.

@@ -1,6 +1,7 @@
 //! `Datadog::NativeExport::Span`. Documented for Ruby in `lib/datadog/native_export/span.rb`.
 
 use crate::errors::{self, MODULE, consumed, wrong_class};
+use crate::{events, links, meta_struct, span_reading};
 use crate::numbers;
 use crate::ruby::each_pair;
 use crate::text::Text;
@@ -78,6 +79,8 @@ impl Span {
                 put(&mut draft, &text, set);
             }
         }
+        let length = |hash| RHash::from_value(hash).map_or(0, RHash::len);
+        draft.reserve(length(meta), length(metrics));
         let meta_is_unique = for_each(ruby, meta, "meta", |key, value| {
             append_meta(ruby, &mut draft, key, value)
         })?;
@@ -136,10 +139,64 @@ impl Span {
             None => {
                 draft.remove_metric(key);
                 if !is_nil {
-                    draft.count_left_out();
+                    draft.count_left_out(1);
                 }
             }
         });
+        drop(draft);
+        Ok(this)
+    }
+
+    fn set_meta_struct(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        key: Value,
+        value: Value,
+    ) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let key = key_text(ruby, key, "meta_struct")?;
+        let (bytes, repaired) = meta_struct::encode(ruby, &key, value)?;
+        let mut draft = this.open(ruby)?;
+        key.read(|key, key_repaired| {
+            draft.set_meta_struct(key, bytes);
+            draft.count_repaired(usize::from(key_repaired) + repaired);
+        });
+        drop(draft);
+        Ok(this)
+    }
+
+    fn append_link(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        trace_id: Value,
+        span_id: Value,
+        attributes: Value,
+        tracestate: Value,
+        flags: Value,
+    ) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let (link, repaired) =
+            links::lower(ruby, trace_id, span_id, attributes, tracestate, flags)?;
+        let mut draft = this.open(ruby)?;
+        draft.add_link(link);
+        draft.count_repaired(repaired);
+        drop(draft);
+        Ok(this)
+    }
+
+    fn append_event(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        name: Value,
+        time: Value,
+        attributes: Value,
+    ) -> Result<Obj<Self>, Error> {
+        this.check_frozen()?;
+        let (event, tally) = events::lower(ruby, name, time, attributes)?;
+        let mut draft = this.open(ruby)?;
+        draft.add_event(event);
+        draft.count_repaired(tally.repaired);
+        draft.count_left_out(tally.left_out);
         drop(draft);
         Ok(this)
     }
@@ -210,7 +267,7 @@ fn append_metric(
             draft.append_metric(key, number);
             count_repairs(draft, repaired, false);
         }),
-        None => draft.count_left_out(),
+        None => draft.count_left_out(1),
     }
     Ok(())
 }
@@ -252,9 +309,7 @@ fn entry(field: &str, key: &Text) -> String {
 }
 
 fn count_repairs(draft: &mut SpanDraft, key: bool, value: bool) {
-    for _ in 0..usize::from(key) + usize::from(value) {
-        draft.count_repaired();
-    }
+    draft.count_repaired(usize::from(key) + usize::from(value));
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
@@ -265,6 +320,10 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("lower", method!(Span::lower, 12))?;
     class.define_method("set_meta", method!(Span::set_meta, 2))?;
     class.define_method("set_metric", method!(Span::set_metric, 2))?;
+    class.define_method("set_meta_struct", method!(Span::set_meta_struct, 2))?;
+    class.define_private_method("append_link", method!(Span::append_link, 5))?;
+    class.define_private_method("append_event", method!(Span::append_event, 3))?;
     class.define_method("consumed?", method!(Span::is_consumed, 0))?;
+    span_reading::init(class)?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::errors::wrong_class;
 use crate::ruby::{symbol_text, transcode, with_bytes};
+use libdd_tinybytes::BytesString;
 use magnus::encoding::{Coderange, EncodingCapable};
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
@@ -101,4 +102,11 @@ impl Text {
             }
         })
     }
+}
+
+/// A frozen copy for Ruby.
+pub fn read_string(ruby: &Ruby, text: &BytesString) -> RString {
+    let string = ruby.str_new(text.as_str());
+    string.freeze();
+    string
 }

@@ -1,0 +1,90 @@
+//! What the agent says of itself at `/info`, read for each exporter.
+//!
+//! The trace exporter reads `/info` too, but keeps one answer for all exporters of a process and
+//! leaves out what it does not use, `span_events` among it.
+
+use crate::config::AgentUrl;
+use crate::delivery::AgentClient;
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri};
+use libdd_capabilities::HttpClientCapability;
+use libdd_capabilities_impl::ResponseBodyLimit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const REFRESH: Duration = Duration::from_secs(300);
+/// When an agent could not be asked.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+pub struct AgentInfo {
+    url: Uri,
+    timeout: Duration,
+    client: AgentClient,
+    found: Arc<Found>,
+    asked: Option<Instant>,
+    /// The last `Datadog-Agent-State`, which changes when `/info` does.
+    state: Option<String>,
+}
+
+#[derive(Default)]
+struct Found {
+    answered: AtomicBool,
+    span_events: AtomicBool,
+}
+
+impl AgentInfo {
+    pub fn new(agent: &AgentUrl, timeout: Duration) -> Self {
+        Self {
+            url: agent.join("/info"),
+            timeout,
+            client: AgentClient::new_client(),
+            found: Arc::default(),
+            asked: None,
+            state: None,
+        }
+    }
+
+    /// Whether the agent takes span events as they are. False until it has said so.
+    pub fn span_events(&self) -> bool {
+        self.found.span_events.load(Ordering::Relaxed)
+    }
+
+    /// Asks the agent in the background when that is due.
+    pub fn keep_fresh(&mut self) {
+        let answered = self.found.answered.load(Ordering::Relaxed);
+        let fresh = if answered { REFRESH } else { TRY_AGAIN };
+        if self.asked.is_some_and(|asked| asked.elapsed() < fresh) {
+            return;
+        }
+        self.asked = Some(Instant::now());
+        let mut request = Request::new(Bytes::new());
+        *request.uri_mut() = self.url.clone();
+        request.extensions_mut().insert(ResponseBodyLimit(LARGEST_ANSWER));
+        let (client, found, timeout) = (self.client.clone(), Arc::clone(&self.found), self.timeout);
+        tokio::spawn(async move {
+            let answer = tokio::time::timeout(timeout, client.request(request)).await;
+            let Ok(Ok(response)) = answer else { return };
+            let span_events = match response.status() {
+                StatusCode::OK => serde_json::from_slice::<serde_json::Value>(response.body())
+                    .is_ok_and(|info| info["span_events"] == true),
+                // An agent from before there was an `/info`.
+                StatusCode::NOT_FOUND => false,
+                _ => return,
+            };
+            found.span_events.store(span_events, Ordering::Relaxed);
+            found.answered.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// Takes note of the state that came with an answer; a new one makes what is known stale.
+    pub fn note_state(&mut self, state: Option<String>) {
+        if state.is_some() && state != self.state {
+            if self.state.is_some() {
+                self.asked = None;
+            }
+            self.state = state;
+        }
+    }
+}

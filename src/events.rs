@@ -1,0 +1,47 @@
+//! Span events for agents that do not know them: JSON in a tag, as dd-trace-rb writes it.
+
+use libdd_tinybytes::BytesString;
+use libdd_trace_utils::span::v04::{
+    AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes,
+};
+use serde_json::{Map, Value, json};
+
+const TAG: BytesString = BytesString::from_static("events");
+
+/// Moves the events of a span into its tag `events`, in place of one that is there.
+pub fn into_meta(span: &mut SpanBytes) {
+    if span.span_events.is_empty() {
+        return;
+    }
+    let events = std::mem::take(&mut span.span_events);
+    let json = Value::Array(events.iter().map(event).collect()).to_string();
+    span.meta.dedup();
+    span.meta.insert_or_replace(TAG, BytesString::from(json));
+    span.meta.mark_deduped();
+}
+
+fn event(event: &SpanEventBytes) -> Value {
+    let mut fields = Map::new();
+    fields.insert("name".into(), event.name.as_str().into());
+    fields.insert("time_unix_nano".into(), event.time_unix_nano.into());
+    if !event.attributes.is_empty() {
+        let attributes = event.attributes.iter().map(|(key, value)| {
+            let value = match value {
+                AttributeAnyValueBytes::SingleValue(value) => scalar(value),
+                AttributeAnyValueBytes::Array(values) => values.iter().map(scalar).collect(),
+            };
+            (key.as_str().to_owned(), value)
+        });
+        fields.insert("attributes".into(), Value::Object(attributes.collect()));
+    }
+    Value::Object(fields)
+}
+
+fn scalar(value: &AttributeArrayValueBytes) -> Value {
+    match value {
+        AttributeArrayValueBytes::String(text) => text.as_str().into(),
+        AttributeArrayValueBytes::Boolean(boolean) => (*boolean).into(),
+        AttributeArrayValueBytes::Integer(integer) => (*integer).into(),
+        AttributeArrayValueBytes::Double(double) => json!(double),
+    }
+}
