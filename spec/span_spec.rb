@@ -1,5 +1,9 @@
 # frozen_string_literal: true
 
+require "json"
+require "msgpack"
+require "objspace"
+
 RSpec.describe Datadog::NativeExport::Span do
   let(:errors) { Datadog::NativeExport }
 
@@ -185,6 +189,13 @@ RSpec.describe Datadog::NativeExport::Span do
       )
     end
 
+    it "is repaired where Ruby takes it for valid" do
+      broken = "a\xEB\xC3\x9A".dup.force_encoding("UTF8-SoftBank")
+      encoded = broken.encode("UTF-8", invalid: :replace, undef: :replace)
+
+      expect([broken, encoded].map { |text| build_span(name: text).name }).to all(be_valid_encoding.and(start_with("a")))
+    end
+
     it "keeps NUL and any length" do
       long = "é" * 1_000_000
 
@@ -192,6 +203,239 @@ RSpec.describe Datadog::NativeExport::Span do
         "resource" => long, "meta" => a_hash_including("nul\0" => "a\0b")
       )
     end
+  end
+
+  describe "#set_meta_struct" do
+    def sent_struct(value)
+      MessagePack.unpack(sent_raw(build_span.set_meta_struct(:k, value))["meta_struct"].fetch("k"))
+    end
+
+    it "encodes what MessagePack has" do
+      value = {
+        "nil" => nil, "booleans" => [true, false], "float" => 1.5, "symbol" => :s, 3 => "integer key", sym: "symbol key",
+        "integers" => [0, 127, 128, 255, 256, 65_535, 65_536, 4_294_967_296, (1 << 64) - 1, -1, -32, -33, -129, -32_769,
+                       -2_147_483_649, -(1 << 63)],
+        "texts" => ["", "é", "x" * 40, "x" * 300, "x" * 70_000], "empty" => [[], {}], "long" => [1] * 70_000,
+        "map" => (0..70_000).to_h { |i| [i, i] }
+      }
+
+      expected = value.transform_keys { |key| key.is_a?(Symbol) ? key.to_s : key }.merge("symbol" => "s")
+      expect(sent_struct(value) == expected).to be(true)
+      expect(sent_struct(Float::INFINITY)).to eq(Float::INFINITY)
+    end
+
+    it "sends text as text and bytes as bytes" do
+      sent = sent_struct(["é".encode("UTF-16LE"), "é".b, "\xFF".b, "a\xFF"])
+
+      expect(sent).to eq(["é", "é", "\xFF".b, "a\uFFFD"])
+      expect(sent.map(&:encoding)).to eq([Encoding::UTF_8, Encoding::UTF_8, Encoding::BINARY, Encoding::UTF_8])
+    end
+
+    # Not as keys of a Hash, which would look at all of what is inside each other.
+    [
+      [{ "events" => [1, 2, 3, { when: Time.at(0) }] },
+       TypeError,
+       "appsec.events[3].when: expected nil, true, false, Integer, Float, String, Symbol, Array or Hash, got Time"],
+      [Object.new, TypeError, /\Aappsec: expected nil, .* got Object\z/],
+      [[[1 << 64]], RangeError, "appsec[0][0]: expected -2**63 to 2**64-1, got Integer (#{1 << 64})"],
+      [{ a: -(1 << 63) - 1 }, RangeError, /\Aappsec.a: expected -2/],
+      [{ "a" => { [1] => 2 } }, TypeError, "appsec.a: expected String, Symbol or Integer as a key, got Array"],
+      [["x"].tap { |array| array << { "self" => array } }, ArgumentError, "appsec[1].self: this Array contains itself"],
+      [64.times.inject("x") { |inner, _| [inner] }],
+      [65.times.inject("x") { |inner, _| [inner] },
+       ArgumentError, /\]: expected at most 64 Arrays and Hashes inside each other\z/],
+      [50.times.inject("x" * 1_000) { |inner, _| [inner, inner] },
+       ArgumentError, /: expected at most 26214400 bytes of MessagePack/]
+    ].each_with_index do |(value, error, message), index|
+      it "#{error ? "refuses" : "takes"} value #{index}, and leaves the span as it was" do
+        span = build_span.set_meta_struct("appsec", 1)
+
+        if error
+          expect { span.set_meta_struct("appsec", value) }.to raise_error(error, message)
+          expect(span.meta_struct).to eq("appsec" => 1)
+        else
+          expect { span.set_meta_struct("appsec", value) }.not_to raise_error
+        end
+      end
+    end
+  end
+
+  describe "#add_link" do
+    it "sends what it is given" do
+      span = build_span
+      expect(span.add_link(trace_id: (5 << 64) | 6, span_id: 7)).to equal(span)
+      span.add_link(trace_id: 1, span_id: 2, tracestate: "dd=s:1", flags: 0,
+                    attributes: { "a" => "x", b: [1, [true, 2.5]], c: { d: :e }, "none" => nil })
+
+      expect(sent_raw(span)["span_links"]).to eq(
+        [
+          { "trace_id" => 6, "trace_id_high" => 5, "span_id" => 7 },
+          {
+            "trace_id" => 1, "trace_id_high" => 0, "span_id" => 2, "tracestate" => "dd=s:1", "flags" => 1 << 31,
+            "attributes" => { "a" => "x", "b.0" => "1", "b.1.0" => "true", "b.1.1" => "2.5", "c.d" => "e" }
+          }
+        ]
+      )
+    end
+
+    it "refuses what it can't send, and leaves the span as it was" do
+      span = build_span
+      link = { trace_id: 1, span_id: 1 }
+      unspeakable = Object.new.tap { |object| def object.to_s = raise("no") }
+
+      expect { span.add_link(**link, trace_id: 0) }.to raise_error(RangeError, /trace_id/)
+      expect { span.add_link(**link, span_id: "1") }.to raise_error(TypeError, /span_id/)
+      expect { span.add_link(**link, flags: 1 << 31) }.to raise_error(RangeError, /flags: expected 0 to 2\*\*31-1/)
+      expect { span.add_link(**link, tracestate: 1) }.to raise_error(TypeError, /tracestate/)
+      expect { span.add_link(**link, attributes: []) }.to raise_error(TypeError, /attributes: expected Hash/)
+      expect { span.add_link(**link, attributes: { 1 => 2 }) }.to raise_error(TypeError, /attributes key/)
+      expect { span.add_link(**link, attributes: { a: unspeakable }) }.to raise_error("no")
+      expect { span.add_link(**link, attributes: { a: [].tap { |array| array << array } }) }
+        .to raise_error(ArgumentError, /attributes\["a.0"\]: expected at most 64/)
+      expect(span.links).to eq([])
+    end
+  end
+
+  describe "#add_event" do
+    let(:attributes) do
+      {
+        "s" => "x", sym: :y, "t" => true, "i" => -1, "f" => 2.5, "strings" => %w[a b], "integers" => [1, 2],
+        "floats" => [1.5], "booleans" => [true, false], "none" => [],
+        "nil" => nil, "object" => Object.new, "hash" => {}, "mixed" => [1, "x"], "nested" => [[1]], "nan" => Float::NAN,
+        "large" => 1 << 63, "infinite" => [Float::INFINITY], "rational" => Rational(1, 2)
+      }
+    end
+    let(:plain) do
+      {
+        "s" => "x", "sym" => "y", "t" => true, "i" => -1, "f" => 2.5, "strings" => %w[a b], "integers" => [1, 2],
+        "floats" => [1.5], "booleans" => [true, false], "none" => []
+      }
+    end
+
+    it "sends what the agent takes, and leaves out and counts the rest" do
+      span = build_span.add_event(name: "exception", time_unix_nano: 5, attributes:)
+      stats = nil
+      meta = sent(span) { |exporter| stats = exporter.stats }["meta"]
+
+      expect(JSON.parse(meta["events"])).to eq(
+        [{ "name" => "exception", "time_unix_nano" => 5, "attributes" => plain }]
+      )
+      expect(stats).to include(values_left_out: attributes.size - plain.size)
+    end
+
+    it "takes a Time" do
+      span = build_span.add_event(name: :tick, time: Time.at(1, 5, :nanosecond))
+
+      expect(span.events).to eq([{ name: "tick", time_unix_nano: 1_000_000_005, attributes: {} }])
+    end
+
+    it "refuses what it can't send, and leaves the span as it was" do
+      span = build_span
+
+      expect { span.add_event(name: "x") }.to raise_error(ArgumentError, /one of time: and time_unix_nano:/)
+      expect { span.add_event(name: "x", time: Time.now, time_unix_nano: 1) }.to raise_error(ArgumentError)
+      expect { span.add_event(name: "x", time: 1) }.to raise_error(TypeError, "time: expected Time, got Integer")
+      expect { span.add_event(name: "x", time: Time.at(-1)) }.to raise_error(RangeError, /1970/)
+      expect { span.add_event(name: "x", time_unix_nano: 1.5) }.to raise_error(TypeError, /time_unix_nano: expected/)
+      expect { span.add_event(name: "x", time_unix_nano: 1 << 64) }.to raise_error(RangeError, /0 to 2\*\*64-1/)
+      expect { span.add_event(name: nil, time_unix_nano: 1) }.to raise_error(TypeError, /name/)
+      expect { span.add_event(name: "x", time_unix_nano: 1, attributes: { 1 => 1 }) }.to raise_error(TypeError)
+      expect(span.events).to eq([])
+    end
+  end
+
+  describe "reading back" do
+    let(:span) do
+      described_class.new(
+        name: "web.request", service: "é".encode("ISO-8859-1"), type: :web, trace_id: 1 << 100, span_id: 2, start: 3,
+        duration: 4, parent_id: 5, error: 1, meta: { a: "b" }, metrics: { m: 1 }, meta_struct: { s: [{ x: nil }] },
+        links: [{ trace_id: 1 << 70, span_id: 8, attributes: { a: [1] }, flags: 1, tracestate: "t" }],
+        events: [{ name: "e", time_unix_nano: 9, attributes: { list: [1.5] } }]
+      )
+    end
+    let(:held) do
+      {
+        name: "web.request", service: "é", resource: "web.request", type: "web", trace_id: 1 << 100, span_id: 2,
+        parent_id: 5, start: 3, duration: 4, error: 1, meta: { "a" => "b" }, metrics: { "m" => 1.0 },
+        meta_struct: { "s" => [{ "x" => nil }] },
+        links: [{ trace_id: 1 << 70, span_id: 8, attributes: { "a.0" => "1" }, tracestate: "t", flags: 1 }],
+        events: [{ name: "e", time_unix_nano: 9, attributes: { "list" => [1.5] } }]
+      }
+    end
+
+    def deeply_frozen?(value)
+      inner = value.is_a?(Hash) ? value.to_a.flatten(1) : Array(value.is_a?(Array) ? value : nil)
+      value.frozen? && inner.all? { |element| deeply_frozen?(element) }
+    end
+
+    it "shows what the span holds, frozen" do
+      expect(span.to_h).to eq(held)
+      held.each do |field, value|
+        expect(span.public_send(field)).to eq(value).and satisfy { |read| deeply_frozen?(read) }
+      end
+    end
+
+    it "gives what makes the same span" do
+      expect(described_class.new(**span.to_h).to_h).to eq(span.to_h)
+    end
+
+    it "raises for a span that was handed over" do
+      Datadog::NativeExport::TraceChunks.new.begin_chunk << span
+
+      (held.keys + [:to_h]).each { |field| expect { span.public_send(field) }.to raise_error(errors::ConsumedError) }
+    end
+  end
+
+  describe "#inspect" do
+    it "is short and tells no values" do
+      span = build_span(meta: { "password" => "secret" }, name: "x" * 1_000)
+
+      expect(span.inspect).to match(/\A#<Datadog::NativeExport::Span "x{60}" trace_id=1 span_id=1 .* meta=1 metrics=0>\z/)
+    end
+
+    it "works in every state" do
+      span = build_span
+      Datadog::NativeExport::TraceChunks.new.begin_chunk << span
+
+      expect(span.inspect).to eq("#<Datadog::NativeExport::Span consumed>")
+      expect(described_class.allocate.inspect).to eq("#<Datadog::NativeExport::Span not initialized>")
+    end
+  end
+
+  describe "ObjectSpace.memsize_of" do
+    it "grows with what is held, and shrinks when it is handed over" do
+      span = build_span
+      small = ObjectSpace.memsize_of(span)
+      span.set_meta("k", "x" * 100_000)
+      chunks = Datadog::NativeExport::TraceChunks.new.begin_chunk
+
+      expect(ObjectSpace.memsize_of(span)).to be_between(small + 100_000, small + 110_000)
+      expect { chunks << span }.to change { ObjectSpace.memsize_of(span) }.to(be < small)
+      expect(ObjectSpace.memsize_of(chunks)).to be > 100_000
+    end
+
+    it "charges what strings share once" do
+      tags = (0...100).to_h { |i| ["key#{i}", "value#{i}"] }
+
+      expect(ObjectSpace.memsize_of(build_span(meta: tags))).to be < 100 * 64 + 8_192
+    end
+  end
+
+  it "makes no Ruby object for a tag" do
+    allocated = lambda do |tags|
+      meta = (0...tags).to_h { |i| ["key#{i}", "value#{i}"] }.freeze
+      metrics = (0...tags).to_h { |i| ["metric#{i}", i] }.freeze
+      GC.disable
+      before = GC.stat(:total_allocated_objects)
+      described_class.new(name: "x", trace_id: 1, span_id: 1, start: 0, duration: 0, meta:, metrics:)
+      GC.stat(:total_allocated_objects) - before
+    ensure
+      GC.enable
+    end
+    allocated.call(10)
+
+    expect(allocated.call(10)).to be <= 5
+    expect(allocated.call(1_000)).to be_within(1).of(allocated.call(10))
   end
 
   it "has one owner" do

@@ -6,7 +6,6 @@ use libdd_tinybytes::BytesString;
 use magnus::encoding::{Coderange, EncodingCapable};
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
-use std::borrow::Cow;
 
 /// Text to be read as UTF-8.
 pub struct Text {
@@ -66,39 +65,34 @@ impl Text {
             return Ok(text);
         }
         let is_encoding_error = |error: &Error| error.is_kind_of(ruby.exception_encoding_error());
-        match transcode(string, false) {
-            Ok(encoded) => text.string = encoded,
-            Err(error) if is_encoding_error(&error) => match transcode(string, true) {
+        for replace in [false, true] {
+            match transcode(string, replace) {
                 Ok(encoded) => {
                     text.string = encoded;
-                    text.replaced = true;
+                    text.replaced = replace;
+                    break;
                 }
                 Err(error) if is_encoding_error(&error) => {}
                 Err(error) => return Err(error),
-            },
-            Err(error) => return Err(error),
+            }
         }
         Ok(text)
     }
 
     /// Reads the text, and whether anything in it was replaced. `read` must not call Ruby.
+    ///
+    /// Ruby is believed that text is ASCII, but not that other text is valid: what it transcodes it
+    /// takes for valid without a look, and from CESU-8 and UTF8-DoCoMo broken bytes come through.
     pub fn read<R>(&self, read: impl FnOnce(&str, bool) -> R) -> R {
-        let known = self.string.enc_coderange_scan();
-        let is_utf8 = self.string.enc_get() == Ruby::get_with(self.string).utf8_encindex();
-        with_bytes(self.string, |bytes| match known {
-            Coderange::SevenBit => {
-                // SAFETY: all its bytes are ASCII.
-                read(unsafe { str::from_utf8_unchecked(bytes) }, self.replaced)
+        let is_ascii = self.string.enc_coderange_scan() == Coderange::SevenBit;
+        with_bytes(self.string, |bytes| {
+            if is_ascii {
+                // SAFETY: Ruby has looked at all of its bytes.
+                return read(unsafe { str::from_utf8_unchecked(bytes) }, self.replaced);
             }
-            Coderange::Valid if is_utf8 => {
-                // SAFETY: Ruby has found it valid, by the same definition of UTF-8 as Rust's:
-                // no surrogates, nothing above U+10FFFF, no overlong forms.
-                read(unsafe { str::from_utf8_unchecked(bytes) }, self.replaced)
-            }
-            _ => {
-                let text = String::from_utf8_lossy(bytes);
-                let broken = matches!(text, Cow::Owned(_));
-                read(&text, self.replaced || broken)
+            match str::from_utf8(bytes) {
+                Ok(text) => read(text, self.replaced),
+                Err(_) => read(&String::from_utf8_lossy(bytes), true),
             }
         })
     }

@@ -1,0 +1,68 @@
+# frozen_string_literal: true
+
+require "msgpack"
+require_relative "../support/hostile"
+require_relative "../support/oracle"
+require_relative "../support/test_agent"
+
+# Whatever Ruby lets somebody put into a span has to arrive as documented. ddapm-test-agent rejects a
+# whole payload for one bad byte, so that its acceptance means something.
+RSpec.describe "Generated spans" do
+  if Support::TestAgent::EXECUTABLE.nil?
+    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
+  end
+
+  let(:agent) { Support::TestAgent.shared }
+  let(:token) { agent.start_session }
+  let(:exporter) { Datadog::NativeExport::Exporter.new(agent_url: agent.url, test_session_token: token) }
+
+  # Sends each span in a chunk of its own and returns them as they arrived.
+  def round_trip(fields)
+    wait_until { typed_events? }
+    before = agent.requests(token).size
+    chunks = fields.each_with_object(Datadog::NativeExport::TraceChunks.new) do |span, all|
+      all.begin_chunk << Datadog::NativeExport::Span.new(**span)
+    end
+    response = exporter.send_trace_chunks(chunks, timeout: 60)
+    raise response.error unless response.ok?
+
+    agent.requests(token).drop(before).flat_map { |request| MessagePack.unpack(request["body"]).map(&:first) }
+  end
+
+  # Events are sent as JSON until the agent has said that it takes them.
+  def typed_events?
+    span = build_span.add_event(name: "probe", time_unix_nano: 1)
+    exporter.send_trace_chunks(Datadog::NativeExport::TraceChunks.new.begin_chunk << span, timeout: 10)
+    MessagePack.unpack(agent.requests(token).last["body"]).dig(0, 0).key?("span_events")
+  end
+
+  def expect_arrival(fields)
+    spans = round_trip(fields)
+    expect(spans.size).to eq(fields.size)
+    spans.zip(fields) do |span, given|
+      arrived = Support::Oracle.arrived(span)
+      Support::Oracle.expected(given).each do |field, value|
+        expect([field, arrived[field]]).to eq([field, value])
+      end
+    end
+  end
+
+  seed = Integer(ENV.fetch("HOSTILE_SEED", rand(1 << 32)))
+  it "arrive as documented (HOSTILE_SEED=#{seed})" do
+    hostile = Support::Hostile.new(seed)
+
+    expect_arrival(Array.new(400) { hostile.span })
+  end
+
+  it "arrive as documented with megabytes of text and 10,000 tags" do
+    base = { name: "x", service: "x", resource: "x", type: "x", trace_id: 1, span_id: 1, parent_id: 0, start: 0,
+             duration: 0, error: 0, meta: {}, metrics: {}, meta_struct: {}, links: [], events: [] }
+
+    expect_arrival(
+      [
+        { **base, resource: "é" * 1_000_000, meta: { "m" * 1_000_000 => "日" * 300_000 } },
+        { **base, meta: (0...10_000).to_h { |i| ["k#{i}", "v#{i}"] }, metrics: (0...10_000).to_h { |i| ["k#{i}", i] } }
+      ]
+    )
+  end
+end
