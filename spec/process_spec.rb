@@ -55,10 +55,59 @@ RSpec.describe "A process" do
       end
     end
 
+    it "keeps its status when a logger raises" do
+      hung_agent do |url|
+        failing = "Class.new { def warn(*) = raise('no') }.new"
+        _, _, status = run_ruby(<<~RUBY, url)
+          #{script}
+          Exporter.new(agent_url: ARGV[0], logger: #{failing}).export(TraceChunks.new.begin_chunk <<
+            Span.new(name: "x", trace_id: 1, span_id: 1, start: 0, duration: 0))
+          exit 3
+        RUBY
+        expect(status.exitstatus).to eq(3)
+      end
+    end
+
     it "does not wait when nothing is queued" do
       hung_agent do |url|
         expect(elapsed { run_ruby(script, url) }).to be < 0.9
       end
+    end
+  end
+
+  describe "that has no room for a thread" do
+    # As another user, since there is no such limit for root.
+    before { skip "only root can become another user" unless Process.uid.zero? }
+
+    let(:limited) { "Process.setrlimit(:NPROC, 1); Process::Sys.setgid(65_534); Process::Sys.setuid(65_534)" }
+
+    it "counts what it can't send, and raises nothing" do
+      output, errors, = run_ruby(<<~RUBY, agent.url)
+        #{script}
+        #{limited}
+        print export, " ", EXPORTER.stats[:last_error], " "
+        chunks = TraceChunks.new.begin_chunk << Span.new(name: "x", trace_id: 1, span_id: 1, start: 0, duration: 0)
+        print EXPORTER.send_trace_chunks(chunks).error.message, " "
+        EXPORTER.shutdown(timeout: 1)
+        print EXPORTER.stats[:dropped][:internal]
+      RUBY
+      expect(output).to match(/\Atrue the sender cannot be started: .* the sender cannot be started: .* 2\z/)
+      expect(errors).not_to include("panicked")
+    end
+  end
+
+  describe "that has no room for a descriptor" do
+    it "starts to send as soon as there is" do
+      output, = run_ruby(<<~RUBY, agent.url)
+        #{script}
+        limits = Process.getrlimit(:NOFILE)
+        Process.setrlimit(:NOFILE, Dir.children("/proc/self/fd").size - 1, limits[1])
+        export(1)
+        Process.setrlimit(:NOFILE, *limits)
+        print EXPORTER.flush(timeout: 10)
+      RUBY
+      expect(output).to eq("true")
+      expect(ids).to eq([1])
     end
   end
 
@@ -76,6 +125,46 @@ RSpec.describe "A process" do
       expect(child).to match([true, a_hash_including(spans_exported: 2, spans_sent: 2)])
       expect(exporter.stats).to include(spans_exported: 1, spans_sent: 1)
       expect(agent.spans.map { |span| span["trace_id"] }.sort).to eq([1, 2, 2])
+    end
+
+    # While the parent's sender is still starting up, its thread holds locks of all kinds.
+    it "sends from a child that was forked right after the first export" do
+      30.times do |i|
+        output, errors, = run_ruby(<<~RUBY, agent.url, i * 0.0002)
+          #{script}
+          export(1)
+          sleep(Float(ARGV[1]))
+          reader, writer = IO.pipe
+          pid = fork do
+            export(2)
+            writer << EXPORTER.flush(timeout: 5)
+            exit!(0)
+          end
+          writer.close
+          print reader.read
+          Process.wait(pid)
+          exit!(0)
+        RUBY
+        expect([output, errors]).to eq(["true", ""])
+      end
+    end
+
+    it "does not leave a child waiting that a signal handler forks while the parent waits" do
+      hung_agent do |url|
+        output, = run_ruby(<<~RUBY, url)
+          #{script}
+          parent = Process.pid
+          child = nil
+          trap("USR1") { child = fork }
+          export(1)
+          Thread.new { sleep(0.2) && Process.kill("USR1", parent) }
+          done = EXPORTER.flush(timeout: Process.pid == parent ? 2 : nil)
+          exit!(done ? 1 : 7) if Process.pid != parent
+          print Process.wait2(child)[1].exitstatus
+          exit!(0)
+        RUBY
+        expect(output).to eq("7")
+      end
     end
 
     it "has both send what was built before the fork" do

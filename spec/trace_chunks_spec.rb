@@ -57,7 +57,8 @@ RSpec.describe Datadog::NativeExport::TraceChunks do
 
   it "takes a capacity as advice" do
     expect { described_class.new(capacity: 1 << 80).begin_chunk(capacity: 1 << 62) }.not_to raise_error
-    expect { described_class.new(capacity: -1) }.to raise_error(ArgumentError, /capacity: expected 0 or more, got -1/)
+    expect { described_class.new(capacity: -1) }
+      .to raise_error(ArgumentError, /capacity: expected 0 or more, got Integer \(-1\)/)
     expect { chunks.begin_chunk(capacity: "3") }.to raise_error(TypeError, "capacity: expected Integer, got String")
   end
 

@@ -38,7 +38,8 @@ impl AgentInfo {
     pub fn new(agent: &AgentUrl, timeout: Duration) -> Self {
         Self {
             url: agent.join("/info"),
-            timeout,
+            // So that questions to an agent that hangs don't pile up.
+            timeout: timeout.min(TRY_AGAIN),
             client: AgentClient::new_client(),
             found: Arc::default(),
             asked: None,
@@ -61,7 +62,9 @@ impl AgentInfo {
         self.asked = Some(Instant::now());
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = self.url.clone();
-        request.extensions_mut().insert(ResponseBodyLimit(LARGEST_ANSWER));
+        request
+            .extensions_mut()
+            .insert(ResponseBodyLimit(LARGEST_ANSWER));
         let (client, found, timeout) = (self.client.clone(), Arc::clone(&self.found), self.timeout);
         tokio::spawn(async move {
             let answer = tokio::time::timeout(timeout, client.request(request)).await;

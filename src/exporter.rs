@@ -9,6 +9,7 @@ use crate::sender;
 use crate::stats::Stats;
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,19 +46,29 @@ impl Exporter {
 
     /// Queues chunks. Whether all were taken; the rest is counted. Never waits.
     pub fn export(&self, chunks: TraceChunks) -> bool {
-        self.push(chunks, None)
+        let local = self.local();
+        let taken = local.queue.push(chunks, None);
+        self.sends(local);
+        taken
     }
 
     /// Queues chunks to be sent at once. The returned wait ends with the answer.
     pub fn send(&self, chunks: TraceChunks) -> Pending {
         let slot = ReplySlot::default();
-        self.push(chunks, Some(ReplyTo::new(Arc::clone(&slot))));
-        Pending::new(Arc::clone(&self.local().queue), Goal::Reply(slot))
+        let reply = ReplyTo::new(Arc::clone(&slot));
+        let local = self.local();
+        match self.start(local) {
+            Ok(()) => drop(local.queue.push(chunks, Some(reply))),
+            Err(error) => local.queue.refuse(chunks, reply, &error),
+        }
+        Pending::new(Arc::clone(&local.queue), Goal::Reply(slot))
     }
 
     /// Has everything queued so far sent at once. The returned wait ends when it is answered for.
     pub fn flush(&self) -> Pending {
-        flush(Arc::clone(&self.local().queue))
+        let local = self.local();
+        self.sends(local);
+        flush(Arc::clone(&local.queue))
     }
 
     /// Takes nothing from now on, and sends what is queued. The returned wait ends when that is
@@ -92,13 +103,6 @@ impl Exporter {
         self.local().queue.take_lines()
     }
 
-    fn push(&self, chunks: TraceChunks, reply: Option<ReplyTo>) -> bool {
-        let local = self.local();
-        let taken = local.queue.push(chunks, reply);
-        self.sends(local);
-        taken
-    }
-
     /// Starts the sender if there is something to send. Whether it was started, now or before.
     /// When no thread can be had the queue keeps what it can, and the next call tries again.
     fn sends(&self, local: &Local) -> bool {
@@ -108,19 +112,23 @@ impl Exporter {
         if local.queue.is_empty() {
             return false;
         }
-        match Runtime::get() {
-            Ok(runtime) => {
-                if !local.sending.swap(true, Ordering::Relaxed) {
-                    runtime.register(&local.queue);
-                    sender::start(runtime, Arc::clone(&self.config), Arc::clone(&local.queue));
-                }
-                true
-            }
-            Err(error) => {
-                local.queue.cannot_send(&error);
-                false
-            }
+        let started = self.start(local);
+        if let Err(error) = &started {
+            local.queue.cannot_send(error);
         }
+        started.is_ok()
+    }
+
+    fn start(&self, local: &Local) -> io::Result<()> {
+        if local.sending.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let runtime = Runtime::get()?;
+        if !local.sending.swap(true, Ordering::Relaxed) {
+            runtime.register(&local.queue);
+            sender::start(runtime, Arc::clone(&self.config), Arc::clone(&local.queue));
+        }
+        Ok(())
     }
 
     fn local(&self) -> &Local {

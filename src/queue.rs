@@ -62,31 +62,26 @@ pub type ReplySlot = Arc<OnceLock<Reply>>;
 /// The answer to a synchronous send while it is being found out. Dropping it hands it in.
 pub struct ReplyTo {
     slot: ReplySlot,
-    reply: Reply,
+    reply: Option<Reply>,
 }
 
 impl ReplyTo {
     pub fn new(slot: ReplySlot) -> Self {
-        let body = String::new();
-        Self {
-            slot,
-            reply: Reply::Accepted { body },
-        }
+        Self { slot, reply: None }
     }
 
     /// The first loss is the answer, or else the agent's last one.
     fn add(&mut self, reply: Reply) {
-        if matches!(self.reply, Reply::Accepted { .. }) {
-            self.reply = reply;
+        if !matches!(self.reply, Some(Reply::Lost { .. })) {
+            self.reply = Some(reply);
         }
     }
 }
 
 impl Drop for ReplyTo {
     fn drop(&mut self) {
-        let body = String::new();
-        let reply = std::mem::replace(&mut self.reply, Reply::Accepted { body });
-        let _ = self.slot.set(reply);
+        let unsent = || Reply::unsent(Loss::Internal, "the sender could not be started".into());
+        let _ = self.slot.set(self.reply.take().unwrap_or_else(unsent));
     }
 }
 
@@ -148,6 +143,11 @@ impl Queue {
             return false;
         }
         if size.spans == 0 {
+            drop(state);
+            if let Some(reply) = &mut reply {
+                let body = String::new();
+                reply.add(Reply::Accepted { body });
+            }
             return true;
         }
         if self.has_room(&state, size) {
@@ -182,6 +182,17 @@ impl Queue {
             self.enter(state, taken, reply);
         }
         lost_spans == 0
+    }
+
+    /// Counts chunks as lost that there is nobody to send.
+    pub fn refuse(&self, chunks: TraceChunks, mut reply: ReplyTo, error: &std::io::Error) {
+        let spans = chunks.size().spans as u64;
+        let detail = format!("the sender cannot be started: {error}");
+        let mut state = self.lock();
+        state.stats.spans_exported += spans;
+        self.count_lost(&mut state, spans, Loss::Internal, &detail);
+        drop(state);
+        reply.add(Reply::unsent(Loss::Internal, detail));
     }
 
     /// Asks for everything queued so far to be sent now. Returns the number to wait for with

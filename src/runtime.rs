@@ -6,8 +6,12 @@
 use crate::process_local::ProcessLocal;
 use crate::queue::Queue;
 use crate::signals;
+use libdd_common::connector::Connector;
+use libdd_common::entity_id;
+use libdd_data_pipeline::agent_info;
 use libdd_shared_runtime::BasicRuntime;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// DNS queries are all that blocks.
@@ -56,17 +60,32 @@ impl Runtime {
     }
 
     fn start() -> io::Result<Self> {
+        make_statics();
         let tokio = signals::blocked(|| {
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .max_blocking_threads(MAX_BLOCKING_THREADS)
-                .thread_name("dd-native-export")
-                .enable_all()
-                .build()
+            // Where no thread can be had, building the runtime panics.
+            std::thread::Builder::new().spawn(|| ())?.join().ok();
+            let build = || {
+                tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .max_blocking_threads(MAX_BLOCKING_THREADS)
+                    .thread_name("dd-native-export")
+                    .enable_all()
+                    .build()
+            };
+            catch_unwind(AssertUnwindSafe(build))
+                .unwrap_or_else(|_| Err(io::Error::other("no thread can be had")))
         })?;
         Ok(Self {
             tokio: Arc::new(tokio),
             queues: Mutex::default(),
         })
     }
+}
+
+/// Makes the libraries' lazy statics, which the sender would make, on the thread that may fork: in a
+/// child forked while the sender makes one, whoever needs it waits for ever.
+fn make_statics() {
+    let _ = entity_id::get_entity_headers().count();
+    let _ = agent_info::get_agent_info();
+    let _ = Connector::default();
 }

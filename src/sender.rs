@@ -9,7 +9,6 @@ use crate::queue::{Batch, MAX_PAYLOAD_BYTES, Queue};
 use crate::runtime::Runtime;
 use crate::size::Size;
 use crate::stats::Loss;
-use libdd_data_pipeline::trace_exporter::error::TraceExporterError;
 use libdd_data_pipeline::trace_exporter::{TraceExporter, TraceExporterBuilder};
 use libdd_shared_runtime::BasicRuntime;
 use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
@@ -52,14 +51,15 @@ async fn send_all(
     config: Arc<Config>,
     queue: Arc<Queue>,
 ) -> Result<AgentExporter, String> {
-    let exporter = build(&config, runtime.for_workers())
-        .await
-        .map_err(|error| error.to_string());
+    let mut exporter = build(&config, runtime).await;
     let mut info = AgentInfo::new(&config.agent_url, config.agent_timeout);
     info.keep_fresh();
     while let Some(mut batch) = queue.next().await {
         for (chunks, size) in payloads(&mut batch) {
             info.keep_fresh();
+            if exporter.is_err() {
+                exporter = build(&config, runtime).await;
+            }
             match &exporter {
                 Ok(exporter) => {
                     let delivery = new_delivery(&config, &queue);
@@ -134,13 +134,10 @@ fn payloads(batch: &mut Batch) -> Vec<(Vec<Vec<SpanBytes>>, Size)> {
     payloads
 }
 
-async fn build(
-    config: &Config,
-    workers: Arc<BasicRuntime>,
-) -> Result<AgentExporter, TraceExporterError> {
+async fn build(config: &Config, runtime: &Runtime) -> Result<AgentExporter, String> {
     let mut builder = TraceExporterBuilder::new();
     builder
-        .set_shared_runtime(workers)
+        .set_shared_runtime(runtime.for_workers())
         .set_restart_after_fork(false)
         .set_url(config.agent_url.as_str())
         .set_connection_timeout(Some(LIBRARY_TIMEOUT_MS))
@@ -153,5 +150,6 @@ async fn build(
     if let Some(token) = &config.test_session_token {
         builder.set_test_session_token(token.as_str());
     }
-    builder.build_async::<AgentClient>().await
+    let exporter = builder.build_async::<AgentClient>().await;
+    exporter.map_err(|error| error.to_string())
 }

@@ -64,7 +64,9 @@ impl Size {
             size.memory += value.len();
         }
         span.span_links.iter().for_each(|link| size.add_link(link));
-        span.span_events.iter().for_each(|event| size.add_event(event));
+        span.span_events
+            .iter()
+            .for_each(|event| size.add_event(event));
         size
     }
 
@@ -156,7 +158,8 @@ mod tests {
         };
         span.meta.insert(text(), text());
         span.metrics.insert(text(), 1.0);
-        span.meta_struct.insert(text(), Bytes::copy_from_slice(&[1; 9]));
+        span.meta_struct
+            .insert(text(), Bytes::copy_from_slice(&[1; 9]));
         span.span_links.push(SpanLinkBytes {
             trace_id: u64::MAX,
             trace_id_high: u64::MAX,

@@ -8,9 +8,7 @@ require_relative "../support/test_agent"
 # Whatever Ruby lets somebody put into a span has to arrive as documented. ddapm-test-agent rejects a
 # whole payload for one bad byte, so that its acceptance means something.
 RSpec.describe "Generated spans" do
-  if Support::TestAgent::EXECUTABLE.nil?
-    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
-  end
+  before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" } if Support::TestAgent::EXECUTABLE.nil?
 
   let(:agent) { Support::TestAgent.shared }
   let(:token) { agent.start_session }

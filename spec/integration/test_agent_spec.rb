@@ -21,9 +21,9 @@ RSpec.describe "ddapm-test-agent" do
     id = (0x0123_4567_89ab_cdef << 64) | 0xfedc_ba98_7654_3210
     shared = { trace_id: id, service: "boutique-é", error: 0 }
     chunks = Datadog::NativeExport::TraceChunks.new.begin_chunk(capacity: 2)
+    meta = { "http.method" => "GET", "emoji" => "🎉", "latin1" => "é".encode("ISO-8859-1") }
     chunks << build_span(**shared, name: "web.request", resource: "GET /漢字", type: "web", span_id: (1 << 64) - 1,
-                                   start: Time.at(1_700_000_000, 5, :nanosecond), duration: 12_000_000,
-                                   meta: { "http.method" => "GET", "emoji" => "🎉", "latin1" => "é".encode("ISO-8859-1") },
+                                   start: Time.at(1_700_000_000, 5, :nanosecond), duration: 12_000_000, meta:,
                                    metrics: { "_sampling_priority_v1" => 1, "rate" => 0.5 })
     chunks << build_span(**shared, name: "db.query", resource: "SELECT 1", type: "sql", span_id: 8,
                                    parent_id: (1 << 64) - 1, error: 1, meta: { "error.message" => "no\0body" })

@@ -13,7 +13,8 @@ module Support
     # Runs a script in a fresh Ruby with this gem loaded. Returns its output, its error output and
     # its status.
     def run_ruby(script, *arguments)
-      Open3.capture3(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", script, *arguments.map(&:to_s))
+      Open3.capture3(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
+                     *arguments.map(&:to_s))
     end
 
     # Runs the block in a forked child and returns what it returned.

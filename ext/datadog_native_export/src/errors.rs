@@ -1,5 +1,6 @@
 //! The errors that the classes raise.
 
+use crate::ruby::Whole;
 use magnus::value::{Lazy, ReprValue};
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby, Value};
 
@@ -59,11 +60,10 @@ pub fn describe(value: Value) -> String {
     }
     // SAFETY: the name is copied before anything else happens.
     let class = unsafe { value.classname() }.into_owned();
-    let plain = value.is_kind_of(ruby.class_integer()) || value.is_kind_of(ruby.class_float());
-    let text = if plain {
-        value.to_string()
-    } else {
-        String::new()
+    let is_short = Whole::from_value(value).is_some_and(|whole| whole.magnitude.is_some());
+    let text = match is_short || value.is_kind_of(ruby.class_float()) {
+        true => value.to_string(),
+        false => String::new(),
     };
     match text.len() {
         1..=SHOWN => format!("{class} ({text})"),

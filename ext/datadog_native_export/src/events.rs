@@ -68,7 +68,10 @@ fn attribute(
         let Some(value) = scalar(ruby, array.entry(index as isize)?, tally)? else {
             return Ok(None);
         };
-        if values.first().is_some_and(|first| discriminant(first) != discriminant(&value)) {
+        if values
+            .first()
+            .is_some_and(|first| discriminant(first) != discriminant(&value))
+        {
             return Ok(None);
         }
         values.push(value);

@@ -1,6 +1,7 @@
 //! Span links: from Ruby and back.
 
 use crate::errors::wrong_class;
+use crate::meta_struct::{DEEPEST, LARGEST};
 use crate::numbers;
 use crate::ruby::{each_pair, same_object};
 use crate::text::{Text, read_string};
@@ -12,8 +13,6 @@ use std::collections::HashMap;
 
 /// Says that a link has flags, since 0 is one of their values (dd-trace-rb's `SpanLink#to_hash`).
 const FLAGS_GIVEN: u32 = 1 << 31;
-/// How many Arrays and Hashes may be inside each other.
-const DEEPEST: usize = 64;
 
 /// A link, and the number of its values that were repaired.
 pub fn lower(
@@ -29,6 +28,7 @@ pub fn lower(
         ruby,
         attributes: HashMap::new(),
         ancestors: Vec::new(),
+        left: LARGEST,
         repaired: 0,
     };
     let mut link = SpanLinkBytes {
@@ -57,6 +57,8 @@ struct Flat<'a> {
     ruby: &'a Ruby,
     attributes: HashMap<BytesString, BytesString>,
     ancestors: Vec<Value>,
+    /// Bytes there is room for.
+    left: usize,
     repaired: usize,
 }
 
@@ -74,6 +76,7 @@ impl Flat<'_> {
     }
 
     fn value(&mut self, key: &str, value: Value) -> Result<(), Error> {
+        self.spend(key.len() + 1)?;
         if let Some(array) = RArray::from_value(value) {
             return self.nested(key, value, |flat| {
                 (0..array.len()).try_for_each(|index| {
@@ -89,10 +92,25 @@ impl Flat<'_> {
             return Ok(());
         }
         let is_text = RString::from_value(value).is_some() || Symbol::from_value(value).is_some();
-        let value = if is_text { value } else { value.funcall_public("to_s", ())? };
+        let value = if is_text {
+            value
+        } else {
+            value.funcall_public("to_s", ())?
+        };
         let text = Text::required(self.ruby, value, || format!("attributes[{key:?}]"))?;
         let text = self.owned(&text);
-        self.attributes.insert(BytesString::from(key.to_owned()), text);
+        self.spend(text.as_str().len())?;
+        self.attributes
+            .insert(BytesString::from(key.to_owned()), text);
+        Ok(())
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Error> {
+        let message = || format!("attributes: expected at most {LARGEST} bytes, with all keys");
+        self.left = self
+            .left
+            .checked_sub(bytes)
+            .ok_or_else(|| Error::new(self.ruby.exception_arg_error(), message()))?;
         Ok(())
     }
 
@@ -102,7 +120,10 @@ impl Flat<'_> {
         value: Value,
         flatten: impl FnOnce(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let cyclic = self.ancestors.iter().any(|ancestor| same_object(*ancestor, value));
+        let cyclic = self
+            .ancestors
+            .iter()
+            .any(|ancestor| same_object(*ancestor, value));
         if cyclic || self.ancestors.len() == DEEPEST {
             let message = format!(
                 "attributes[{key:?}]: expected at most {DEEPEST} Arrays and Hashes inside each other"

@@ -5,16 +5,18 @@ use crate::ruby::{Whole, each_pair, same_object, with_bytes};
 use crate::text::Text;
 use magnus::encoding::EncodingCapable;
 use magnus::value::{Qfalse, Qtrue, ReprValue};
-use magnus::{Error, ExceptionClass, Float, IntoValue, RArray, RHash, RString, Ruby, Symbol, Value};
+use magnus::{
+    Error, ExceptionClass, Float, IntoValue, RArray, RHash, RString, Ruby, Symbol, Value,
+};
 use rmp::Marker;
 use rmp::decode::RmpRead;
 use rmp::encode::{self, ByteBuf};
 
-/// How many Arrays and Hashes may be inside each other.
-const DEEPEST: usize = 64;
+/// How many Arrays and Hashes may be inside each other, here and in the attributes of links.
+pub const DEEPEST: usize = 64;
 /// What an agent takes at most in one request, which a few shared Arrays inside each other would
 /// exceed a billionfold.
-const LARGEST: usize = 25 * 1024 * 1024;
+pub const LARGEST: usize = 25 * 1024 * 1024;
 const KINDS: &str = "nil, true, false, Integer, Float, String, Symbol, Array or Hash";
 
 /// A value as MessagePack, and the number of Strings in it that were repaired.
@@ -29,7 +31,7 @@ pub fn encode(ruby: &Ruby, key: &Text, value: Value) -> Result<(Vec<u8>, usize),
         ancestors: Vec::new(),
         repaired: 0,
     };
-    match encoder.value(value) {
+    match encoder.value(value).and_then(|()| encoder.check_size()) {
         Ok(()) => Ok((encoder.out.into_vec(), encoder.repaired)),
         Err(Refusal::Raised(error)) => Err(error),
         Err(Refusal::Value {
@@ -77,10 +79,7 @@ impl Refusal {
 
 impl Encoder<'_> {
     fn value(&mut self, value: Value) -> Result<(), Refusal> {
-        if self.out.as_slice().len() > LARGEST {
-            let problem = format!("expected at most {LARGEST} bytes of MessagePack");
-            return Err(self.refuse(self.ruby.exception_arg_error(), problem));
-        }
+        self.check_size()?;
         if let Some(string) = RString::from_value(value) {
             self.string(string)
         } else if let Some(symbol) = Symbol::from_value(value) {
@@ -106,12 +105,22 @@ impl Encoder<'_> {
         }
     }
 
+    fn check_size(&self) -> Result<(), Refusal> {
+        if self.out.as_slice().len() <= LARGEST {
+            return Ok(());
+        }
+        let problem = format!("expected at most {LARGEST} bytes of MessagePack");
+        Err(self.refuse(self.ruby.exception_arg_error(), problem))
+    }
+
     /// A binary String is text if it can be.
     fn string(&mut self, string: RString) -> Result<(), Refusal> {
         let is_binary = string.enc_get() == self.ruby.ascii8bit_encindex()
             && with_bytes(string, |bytes| str::from_utf8(bytes).is_err());
         if is_binary {
-            with_bytes(string, |bytes| written(encode::write_bin(&mut self.out, bytes)));
+            with_bytes(string, |bytes| {
+                written(encode::write_bin(&mut self.out, bytes))
+            });
             return Ok(());
         }
         self.text(string.as_value())
@@ -144,7 +153,11 @@ impl Encoder<'_> {
         encode: impl FnOnce(&mut Self) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let class = self.ruby.exception_arg_error();
-        if self.ancestors.iter().any(|ancestor| same_object(*ancestor, value)) {
+        if self
+            .ancestors
+            .iter()
+            .any(|ancestor| same_object(*ancestor, value))
+        {
             let problem = format!("this {} contains itself", describe(value));
             return Err(self.refuse(class, problem));
         }
@@ -164,7 +177,8 @@ impl Encoder<'_> {
         for index in 0..length {
             // Read one by one: transcoding a String can run other threads, which may change it.
             let element = array.entry::<Value>(index as isize)?;
-            self.value(element).map_err(|refusal| refusal.within(|| format!("[{index}]")))?;
+            self.value(element)
+                .map_err(|refusal| refusal.within(|| format!("[{index}]")))?;
         }
         Ok(())
     }
@@ -177,7 +191,8 @@ impl Encoder<'_> {
         each_pair(hash, &mut |key, value| {
             encoded += 1;
             result = self.key(key).and_then(|()| {
-                self.value(value).map_err(|refusal| refusal.within(|| format!(".{}", step(key))))
+                self.value(value)
+                    .map_err(|refusal| refusal.within(|| format!(".{}", step(key))))
             });
             result.is_ok()
         })?;
@@ -196,7 +211,10 @@ impl Encoder<'_> {
         if RString::from_value(key).is_some() || Symbol::from_value(key).is_some() {
             return self.text(key);
         }
-        let problem = format!("expected String, Symbol or Integer as a key, got {}", describe(key));
+        let problem = format!(
+            "expected String, Symbol or Integer as a key, got {}",
+            describe(key)
+        );
         Err(self.refuse(self.ruby.exception_type_error(), problem))
     }
 
@@ -223,7 +241,12 @@ fn written<T, E>(result: Result<T, E>) {
 
 /// The Ruby object that MessagePack from [`encode`] stands for, frozen throughout.
 pub fn decode(ruby: &Ruby, bytes: &mut &[u8]) -> Result<Value, Error> {
-    let broken = |_| Error::new(ruby.exception_runtime_error(), "meta_struct: not MessagePack");
+    let broken = |_| {
+        Error::new(
+            ruby.exception_runtime_error(),
+            "meta_struct: not MessagePack",
+        )
+    };
     let marker = rmp::decode::read_marker(bytes).map_err(|_| broken(()))?;
     // Lengths and numbers of each width, as `encode` chose the shortest.
     macro_rules! read {
@@ -247,18 +270,48 @@ pub fn decode(ruby: &Ruby, bytes: &mut &[u8]) -> Result<Value, Error> {
         Marker::I64 => read!(read_data_i64).into_value_with(ruby),
         Marker::F64 => read!(read_data_f64).into_value_with(ruby),
         Marker::FixStr(length) => text(ruby, take(bytes, length.into())),
-        Marker::Str8 => text(ruby, { let n = read!(read_data_u8); take(bytes, n.into()) }),
-        Marker::Str16 => text(ruby, { let n = read!(read_data_u16); take(bytes, n.into()) }),
-        Marker::Str32 => text(ruby, { let n = read!(read_data_u32); take(bytes, n as usize) }),
-        Marker::Bin8 => binary(ruby, { let n = read!(read_data_u8); take(bytes, n.into()) }),
-        Marker::Bin16 => binary(ruby, { let n = read!(read_data_u16); take(bytes, n.into()) }),
-        Marker::Bin32 => binary(ruby, { let n = read!(read_data_u32); take(bytes, n as usize) }),
+        Marker::Str8 => text(ruby, {
+            let n = read!(read_data_u8);
+            take(bytes, n.into())
+        }),
+        Marker::Str16 => text(ruby, {
+            let n = read!(read_data_u16);
+            take(bytes, n.into())
+        }),
+        Marker::Str32 => text(ruby, {
+            let n = read!(read_data_u32);
+            take(bytes, n as usize)
+        }),
+        Marker::Bin8 => binary(ruby, {
+            let n = read!(read_data_u8);
+            take(bytes, n.into())
+        }),
+        Marker::Bin16 => binary(ruby, {
+            let n = read!(read_data_u16);
+            take(bytes, n.into())
+        }),
+        Marker::Bin32 => binary(ruby, {
+            let n = read!(read_data_u32);
+            take(bytes, n as usize)
+        }),
         Marker::FixArray(length) => array(ruby, bytes, length.into())?,
-        Marker::Array16 => { let n = read!(read_data_u16); array(ruby, bytes, n.into())? }
-        Marker::Array32 => { let n = read!(read_data_u32); array(ruby, bytes, n as usize)? }
+        Marker::Array16 => {
+            let n = read!(read_data_u16);
+            array(ruby, bytes, n.into())?
+        }
+        Marker::Array32 => {
+            let n = read!(read_data_u32);
+            array(ruby, bytes, n as usize)?
+        }
         Marker::FixMap(length) => map(ruby, bytes, length.into())?,
-        Marker::Map16 => { let n = read!(read_data_u16); map(ruby, bytes, n.into())? }
-        Marker::Map32 => { let n = read!(read_data_u32); map(ruby, bytes, n as usize)? }
+        Marker::Map16 => {
+            let n = read!(read_data_u16);
+            map(ruby, bytes, n.into())?
+        }
+        Marker::Map32 => {
+            let n = read!(read_data_u32);
+            map(ruby, bytes, n as usize)?
+        }
         _ => return Err(broken(())),
     };
     value.freeze();

@@ -30,7 +30,13 @@ pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Error> {
     match nanoseconds(value)? {
         Some(nanoseconds) => i64::try_from(nanoseconds)
             .map_err(|_| out_of_range(ruby, "start", "a Time between 1677 and 2262", value)),
-        None => fit(ruby, value, "start", "Time or Integer (nanoseconds)", NANOSECONDS),
+        None => fit(
+            ruby,
+            value,
+            "start",
+            "Time or Integer (nanoseconds)",
+            NANOSECONDS,
+        ),
     }
 }
 
@@ -59,7 +65,9 @@ fn nanoseconds(value: Value) -> Result<Option<i128>, Error> {
         return Ok(None);
     };
     let seconds = time.timespec()?;
-    Ok(Some(i128::from(seconds.tv_sec) * 1_000_000_000 + i128::from(seconds.tv_nsec)))
+    Ok(Some(
+        i128::from(seconds.tv_sec) * 1_000_000_000 + i128::from(seconds.tv_nsec),
+    ))
 }
 
 /// An Integer of nanoseconds.

@@ -3,7 +3,8 @@
 //! Everything here runs with the GVL held and on a Ruby thread; holding a [`Value`] proves it.
 
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, RHash, RString, Symbol, Value};
+use magnus::value::ReprValue;
+use magnus::{Error, Object, RClass, RHash, RString, Symbol, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -129,20 +130,47 @@ pub fn transcode(string: RString, replace: bool) -> Result<RString, Error> {
     RString::from_value(encoded).ok_or_else(|| unreachable!("an encoded String is a String"))
 }
 
-/// Reads the bytes of a string. `read` must not call Ruby, which could change or move them.
+/// Reads the bytes of a string: its own when it is frozen, or else a copy. `IO#readpartial` has the
+/// kernel write into a String while other threads run, so that even with the GVL held its bytes may
+/// change between two looks.
 pub fn with_bytes<R>(string: RString, read: impl FnOnce(&[u8]) -> R) -> R {
-    // SAFETY: nothing runs between taking the slice and the end of `read` but `read`, which does
-    // not call Ruby; the GVL is held, so no other thread does either. `string` is on the stack,
-    // so that it is not collected.
-    let result = read(unsafe { string.as_slice() });
+    const ON_STACK: usize = 256;
+    // SAFETY: the slice is read once, into a copy, or belongs to a frozen String, which nothing
+    // changes. `string` is on the stack until the end, so that it is not collected. `read` gets
+    // the memory of a frozen String, which does not move while it is referred to from the stack.
+    let bytes = unsafe { string.as_slice() };
+    let result = if string.is_frozen() {
+        read(bytes)
+    } else if bytes.len() <= ON_STACK {
+        let mut copy = [0; ON_STACK];
+        let copy = &mut copy[..bytes.len()];
+        copy.copy_from_slice(bytes);
+        read(copy)
+    } else {
+        let copy = bytes.to_vec();
+        read(&copy)
+    };
     std::hint::black_box(string);
     result
 }
 
+/// Whether an object is of just this class: no subclass, no methods of its own.
+pub fn is_exactly(object: impl Object, class: RClass) -> bool {
+    // SAFETY: what is an `Object` to magnus is on the heap and has a header.
+    let header = unsafe { &*(object.as_raw() as *const rb_sys::RBasic) };
+    header.klass == class.as_raw()
+}
+
 /// Runs `block` without the GVL. `wake` is called, from any thread, when Ruby wants this thread
-/// back; `block` should then return soon. Neither may touch a Ruby object. What woke the thread is
-/// looked at by [`check_interrupts`].
-pub fn without_gvl<R: Send>(block: impl Fn() -> R + Sync, wake: impl Fn() + Sync) -> Option<R> {
+/// back; `block` should then return soon. Neither may touch a Ruby object. `None` when something is
+/// waiting for [`check_interrupts`] already.
+///
+/// # Errors
+/// When Ruby can't start the thread that it may need to call `wake`.
+pub fn without_gvl<R: Send>(
+    block: impl Fn() -> R + Sync,
+    wake: impl Fn() + Sync,
+) -> Result<Option<R>, Error> {
     struct Call<'a, R> {
         block: &'a (dyn Fn() -> R + Sync),
         result: Option<std::thread::Result<R>>,
@@ -165,20 +193,26 @@ pub fn without_gvl<R: Send>(block: impl Fn() -> R + Sync, wake: impl Fn() + Sync
         block: &block,
         result: None,
     };
-    // SAFETY: both functions have the form that is asked for and never unwind; their arguments
-    // outlive the call. With INTR_FAIL it does not raise, so that nothing jumps over this frame;
-    // when an interrupt was pending it returns without having called `run`.
-    unsafe {
-        rb_sys::rb_nogvl(
-            Some(run::<R>),
-            (&raw mut call).cast(),
-            Some(unblock_of(&wake)),
-            (&raw const wake).cast_mut().cast(),
-            rb_sys::RB_NOGVL_INTR_FAIL as c_int,
-        );
-    }
-    match call.result? {
-        Ok(result) => Some(result),
+    let call_ptr = (&raw mut call).cast::<c_void>();
+    let wake_ptr = (&raw const wake).cast_mut().cast::<c_void>();
+    let unblock = unblock_of(&wake);
+    protect(AssertUnwindSafe(|| {
+        // SAFETY: both functions have the form that is asked for and never unwind; their arguments
+        // outlive the call. With INTR_FAIL interrupts are left for later, and what it raises
+        // before it calls `run` is caught here.
+        unsafe {
+            rb_sys::rb_nogvl(
+                Some(run::<R>),
+                call_ptr,
+                Some(unblock),
+                wake_ptr,
+                rb_sys::RB_NOGVL_INTR_FAIL as c_int,
+            );
+        }
+        rb_sys::Qnil as rb_sys::VALUE
+    }))?;
+    match call.result.transpose() {
+        Ok(result) => Ok(result),
         Err(panic) => resume_unwind(panic),
     }
 }

@@ -1,10 +1,10 @@
 //! `Datadog::NativeExport::Span`. Documented for Ruby in `lib/datadog/native_export/span.rb`.
 
 use crate::errors::{self, MODULE, consumed, wrong_class};
-use crate::{events, links, meta_struct, span_reading};
 use crate::numbers;
-use crate::ruby::each_pair;
+use crate::ruby::{each_pair, is_exactly};
 use crate::text::Text;
+use crate::{events, links, meta_struct, span_reading};
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, RHash, Ruby, TypedData, Value, method};
@@ -57,9 +57,7 @@ impl Span {
         meta: Value,
         metrics: Value,
     ) -> Result<(), Error> {
-        if !matches!(*this.0.borrow(), State::Unset) {
-            return Err(errors::error(ruby, "the span is initialized already"));
-        }
+        this.check_unset(ruby)?;
         let mut draft = SpanDraft::new(Numbers {
             trace_id: numbers::trace_id(ruby, trace_id)?,
             span_id: numbers::span_id(ruby, span_id)?,
@@ -92,6 +90,8 @@ impl Span {
         } else {
             draft.dedup();
         }
+        // What the values ran may have been `initialize` again.
+        this.check_unset(ruby)?;
         *this.0.borrow_mut() = State::Open(draft);
         Ok(())
     }
@@ -205,6 +205,13 @@ impl Span {
         matches!(*self.0.borrow(), State::Consumed)
     }
 
+    fn check_unset(&self, ruby: &Ruby) -> Result<(), Error> {
+        match *self.0.borrow() {
+            State::Unset => Ok(()),
+            _ => Err(errors::error(ruby, "the span is initialized already")),
+        }
+    }
+
     /// What is in the span, for those who take it over.
     pub fn open(&self, ruby: &Ruby) -> Result<RefMut<'_, SpanDraft>, Error> {
         let state = self.0.borrow_mut();
@@ -284,7 +291,8 @@ fn for_each(
         return Ok(true);
     }
     let hash = RHash::from_value(hash).ok_or_else(|| wrong_class(ruby, field, "Hash", hash))?;
-    let mut unique = !hash.funcall::<_, _, bool>("compare_by_identity?", ())?;
+    let mut unique = is_exactly(hash, ruby.class_hash())
+        && !hash.funcall::<_, _, bool>("compare_by_identity?", ())?;
     let mut result = Ok(());
     each_pair(hash, &mut |key, value| {
         result = key_text(ruby, key, field).and_then(|key| {

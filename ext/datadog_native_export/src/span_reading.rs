@@ -64,17 +64,25 @@ fn error(ruby: &Ruby, span: &Span) -> Result<i32, Error> {
 
 fn meta(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
     let meta = copied(ruby, span, |span| span.meta.clone())?;
-    frozen_hash(ruby, meta.iter(), |value| Ok(read_string(ruby, value).as_value()))
+    frozen_hash(ruby, meta.iter(), |value| {
+        Ok(read_string(ruby, value).as_value())
+    })
 }
 
 fn metrics(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
     let metrics = copied(ruby, span, |span| span.metrics.clone())?;
-    frozen_hash(ruby, metrics.iter(), |value| Ok(value.into_value_with(ruby)))
+    frozen_hash(
+        ruby,
+        metrics.iter(),
+        |value| Ok(value.into_value_with(ruby)),
+    )
 }
 
 fn meta_struct(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
     let values = copied(ruby, span, |span| span.meta_struct.clone())?;
-    frozen_hash(ruby, values.iter(), |value| meta_struct::decode(ruby, &mut value.as_ref()))
+    frozen_hash(ruby, values.iter(), |value| {
+        meta_struct::decode(ruby, &mut value.as_ref())
+    })
 }
 
 fn links(ruby: &Ruby, span: &Span) -> Result<RArray, Error> {

@@ -1,7 +1,7 @@
 //! Ruby text as it is sent: UTF-8, whatever it was.
 
 use crate::errors::wrong_class;
-use crate::ruby::{symbol_text, transcode, with_bytes};
+use crate::ruby::{is_exactly, symbol_text, transcode, with_bytes};
 use libdd_tinybytes::BytesString;
 use magnus::encoding::{Coderange, EncodingCapable};
 use magnus::value::ReprValue;
@@ -13,7 +13,8 @@ pub struct Text {
     /// Something in it could not be transcoded and was replaced.
     replaced: bool,
     /// Among the keys of a Hash no other can have the same text. Ruby tells keys of the same bytes
-    /// apart when their encodings differ, and Symbols from Strings.
+    /// apart when their encodings differ, and Symbols from Strings; and keys of a subclass of String
+    /// can be changed after they were put in.
     pub unique: bool,
 }
 
@@ -54,10 +55,11 @@ impl Text {
         let mut text = Self {
             string,
             replaced: false,
-            unique: known == Coderange::SevenBit
-                || known == Coderange::Valid && encoding == ruby.utf8_encindex(),
+            unique: is_exactly(string, ruby.class_string())
+                && (known == Coderange::SevenBit
+                    || known == Coderange::Valid && encoding == ruby.utf8_encindex()),
         };
-        if text.unique
+        if known == Coderange::SevenBit
             || encoding == ruby.utf8_encindex()
             || encoding == ruby.usascii_encindex()
             || encoding == ruby.ascii8bit_encindex()
@@ -81,13 +83,15 @@ impl Text {
 
     /// Reads the text, and whether anything in it was replaced. `read` must not call Ruby.
     ///
-    /// Ruby is believed that text is ASCII, but not that other text is valid: what it transcodes it
-    /// takes for valid without a look, and from CESU-8 and UTF8-DoCoMo broken bytes come through.
+    /// Ruby is believed that a frozen String is ASCII and no more than that. The bytes of others may
+    /// have changed since it looked, and what it transcodes it takes for valid without a look: from
+    /// CESU-8 and UTF8-DoCoMo broken bytes come through.
     pub fn read<R>(&self, read: impl FnOnce(&str, bool) -> R) -> R {
-        let is_ascii = self.string.enc_coderange_scan() == Coderange::SevenBit;
+        let is_ascii =
+            self.string.is_frozen() && self.string.enc_coderange_scan() == Coderange::SevenBit;
         with_bytes(self.string, |bytes| {
             if is_ascii {
-                // SAFETY: Ruby has looked at all of its bytes.
+                // SAFETY: Ruby has looked at all of its bytes, and they cannot have changed.
                 return read(unsafe { str::from_utf8_unchecked(bytes) }, self.replaced);
             }
             match str::from_utf8(bytes) {

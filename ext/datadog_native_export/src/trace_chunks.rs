@@ -1,7 +1,7 @@
 //! `Datadog::NativeExport::TraceChunks`. Documented for Ruby in
 //! `lib/datadog/native_export/trace_chunks.rb`.
 
-use crate::errors::{self, MODULE, consumed, wrong_class};
+use crate::errors::{self, MODULE, consumed, describe, wrong_class};
 use crate::ruby::Whole;
 use crate::span::Span;
 use magnus::typed_data::Obj;
@@ -11,7 +11,7 @@ use pipeline::chunks::TraceChunks as Chunks;
 use std::cell::{RefCell, RefMut};
 
 /// A capacity is advice: a larger one than this is not believed.
-const LARGEST_CAPACITY: usize = 10_000;
+const LARGEST_CAPACITY: usize = 1_000;
 
 #[derive(TypedData)]
 #[magnus(class = "Datadog::NativeExport::TraceChunks", free_immediately, size)]
@@ -103,7 +103,7 @@ fn capacity(ruby: &Ruby, value: Value) -> Result<usize, Error> {
     let whole =
         Whole::from_value(value).ok_or_else(|| wrong_class(ruby, "capacity", "Integer", value))?;
     if whole.negative {
-        let message = format!("capacity: expected 0 or more, got {value}");
+        let message = format!("capacity: expected 0 or more, got {}", describe(value));
         return Err(Error::new(ruby.exception_arg_error(), message));
     }
     Ok(whole

@@ -35,6 +35,10 @@ module Datadog
       #     - `payloads_sent`, `bytes_sent` (of request bodies), `retries`
       #     - `last_error`: String or nil
 
+      # Seconds in a year: no setting needs more, and clocks can add it.
+      LONGEST = 31_536_000
+      private_constant :LONGEST
+
       # All options are keywords and optional.
       #
       # @param agent_url [String] `http://host:port` or `unix:///path/to/socket`; by default what
@@ -116,6 +120,8 @@ module Datadog
 
       def inspect
         "#<#{self.class} #{agent_url}#{" closed" if closed?}>"
+      rescue Error
+        "#<#{self.class} not initialized>"
       end
 
       private
@@ -141,6 +147,8 @@ module Datadog
         exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
         unsent = exported - sent - dropped
         logger.warn("datadog-native-export: #{unsent} spans are lost: the process ends") if unsent.positive?
+      rescue StandardError
+        nil
       end
 
       def logger
@@ -171,9 +179,9 @@ module Datadog
       end
 
       def seconds(option, value)
-        return value.to_f if real?(value) && value.positive? && value.to_f.finite?
+        return value.to_f if real?(value) && value.positive? && value <= LONGEST
 
-        refuse(option, "a positive number of seconds", value)
+        refuse(option, "a positive number of seconds up to #{LONGEST}", value)
       end
 
       def count(option, value)
@@ -183,11 +191,12 @@ module Datadog
       end
 
       def text(option, value)
-        return value.encode(Encoding::UTF_8) if value.is_a?(String)
+        text = value.encode(Encoding::UTF_8) if value.is_a?(String)
+        return text if text&.valid_encoding?
 
         refuse(option, "a String", value)
       rescue EncodingError
-        refuse(option, "text", value)
+        refuse(option, "a String", value)
       end
 
       def real?(value) = value.is_a?(Numeric) && value.real?
