@@ -10,7 +10,7 @@ RSpec.describe Datadog::NativeExport::Exporter do
   let(:logger) { Logger.new(log) }
 
   def exporter(agent_url, **options)
-    described_class.new(agent_url: agent_url, logger: logger, **options)
+    described_class.new(agent_url:, logger:, retry_deadline: 2, **options)
   end
 
   around do |example|
@@ -77,6 +77,19 @@ RSpec.describe Datadog::NativeExport::Exporter do
       end
     end
 
+    it "gives up what has waited longest when it is told to, whole chunks of it" do
+      exporter = exporter(agent.url, max_queue_spans: 5, when_full: :drop_oldest, flush_interval: 3_600)
+      exporter.export(build_chunks(2, 2, trace_id: 1))
+
+      expect(exporter.export(build_chunks(3, trace_id: 2))).to be(true)
+      expect(exporter.stats).to include(spans_exported: 7, spans_dropped: 2, spans_queued: 5)
+      expect(exporter.export(build_chunks(6, trace_id: 3))).to be(false)
+      exporter.export(build_chunks(1, trace_id: 4))
+      exporter.flush(timeout: 5)
+      expect(agent.spans.map { |span| span["trace_id"] }).to eq([4])
+      expect(exporter.stats).to include(spans_exported: 14, spans_dropped: 13, spans_sent: 1)
+    end
+
     it "returns false after shutdown, and counts" do
       exporter = exporter(agent.url)
       exporter.shutdown(timeout: 5)
@@ -103,6 +116,16 @@ RSpec.describe Datadog::NativeExport::Exporter do
       requests = agent.requests.select { |request| request.path == "/v0.4/traces" }
       expect(requests.map { |request| request.headers["x-datadog-trace-count"] }).to eq(%w[2 2])
       expect(requests.map { |request| request.body.bytesize }).to all(be < 5 * 1024 * 1024)
+    end
+
+    it "fills payloads up to the size it is told" do
+      exporter = exporter(agent.url, max_payload_bytes: 10_000)
+      exporter.export(build_chunks(*[1] * 20, meta: { "k" => "x" * 1_000 }))
+
+      expect(exporter.flush(timeout: 10)).to be(true)
+      sizes = agent.requests.select { |request| request.path == "/v0.4/traces" }.map { |request| request.body.bytesize }
+      expect(sizes).to all(be_between(5_000, 10_000))
+      expect(agent.traces.size).to eq(20)
     end
 
     it "gives up a trace that no agent takes, and that alone" do
@@ -318,6 +341,57 @@ RSpec.describe Datadog::NativeExport::Exporter do
     end
   end
 
+  describe "#service_rates" do
+    it "gives the agent's latest rates, and the same Hash until they change" do
+      exporter = exporter(agent.url)
+      expect(exporter.service_rates).to be_nil
+      exporter.send_trace_chunks(build_chunks(1), timeout: 5)
+
+      rates = exporter.service_rates
+      expect(rates).to eq("service:,env:" => 1.0).and be_frozen
+      agent.respond_with(200, {}, "{}")
+      exporter.send_trace_chunks(build_chunks(1), timeout: 5)
+      GC.start
+      expect(exporter.service_rates).to equal(rates)
+      agent.respond_with(200, {}, '{"rate_by_service":{"service:shop,env:prod":0.25}}')
+      exporter.send_trace_chunks(build_chunks(1), timeout: 5)
+      expect(exporter.service_rates).to eq("service:shop,env:prod" => 0.25)
+    end
+  end
+
+  it "is shared by Ractors when it is frozen" do
+    output, errors, status = run_ruby(<<~RUBY, agent.url)
+      Warning[:experimental] = false
+      exporter = Datadog::NativeExport::Exporter.new(agent_url: ARGV[0], logger: Object.new)
+      exporter = Ractor.make_shareable(exporter)
+      ractors = Array.new(4) do |id|
+        Ractor.new(exporter, id) do |exporter, id|
+          100.times do |i|
+            span = Datadog::NativeExport::Span.new(name: "r", trace_id: id + 1, span_id: (id * 1_000) + i + 1, start: 0,
+                                                   duration: 0, meta: { "ractor" => id.to_s, "é" => "x" })
+            exporter.export(Datadog::NativeExport::TraceChunks.new.begin_chunk << span)
+          end
+          response = exporter.send_trace_chunks(Datadog::NativeExport::TraceChunks.new, timeout: 5)
+          [response.ok?, exporter.flush(timeout: 10), (exporter.service_rates || {}).size, exporter.frozen?]
+        end
+      end
+      print ractors.map(&:take).inspect, exporter.stats[:spans_sent]
+    RUBY
+
+    expect([output, errors, status.exitstatus]).to eq(["#{[[true, true, 1, true]] * 4}400", "", 0])
+    expect(agent.spans.map { |span| span["span_id"] }.uniq.size).to eq(400)
+    expect(agent.spans).to all(satisfy { |span| span["meta"]["ractor"] == (span["trace_id"] - 1).to_s })
+  end
+
+  it "tells how long the agent takes" do
+    exporter = exporter(agent.url)
+    expect(exporter.stats).to include(send_time_p50: nil, send_time_max: nil)
+    agent.respond_with { sleep(0.1) && nil }
+    exporter.send_trace_chunks(build_chunks(1), timeout: 5)
+
+    expect(exporter.stats).to include(send_time_p50: be_between(0.1, 2), send_time_max: be_between(0.1, 2))
+  end
+
   it "is shared by threads" do
     exporter = exporter(agent.url)
     threads = Array.new(8) { Thread.new { 50.times { exporter.export(build_chunks(2, 1)) } } }
@@ -334,7 +408,8 @@ RSpec.describe Datadog::NativeExport::Exporter do
     expect(stats).to be_frozen.and include(dropped: be_frozen)
     expect(stats.keys).to contain_exactly(
       :spans_queued, :chunks_queued, :bytes_queued, :spans_exported, :spans_sent, :spans_dropped, :dropped,
-      :values_repaired, :values_left_out, :payloads_sent, :bytes_sent, :retries, :last_error
+      :values_repaired, :values_left_out, :payloads_sent, :bytes_sent, :retries, :last_error,
+      :send_time_p50, :send_time_max
     )
   end
 
@@ -360,6 +435,9 @@ RSpec.describe Datadog::NativeExport::Exporter do
       { flush_interval: 1e19 } => /flush_interval: expected a positive number of seconds up to 31536000, got 1/,
       { agent_timeout: "3" } => /agent_timeout: expected a positive number of seconds up to 31536000, got "3"/,
       { shutdown_timeout: Float::INFINITY } => /shutdown_timeout: expected a positive number/,
+      { when_full: :block } => /when_full: expected one of :drop_newest, :drop_oldest, got :block/,
+      { max_payload_bytes: 0 } => /max_payload_bytes: expected an Integer of 1 or more, got 0/,
+      { retry_deadline: -1 } => /retry_deadline: expected a positive number/,
       { max_queue_spans: 0 } => /max_queue_spans: expected an Integer of 1 or more, got 0/,
       { max_queue_bytes: 1.5 } => /max_queue_bytes: expected an Integer of 1 or more, got 1.5/,
       { tracer_version: "1\n2" } => /tracer_version: expected printable ASCII/,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{Request, StatusCode, Uri};
 use libdd_capabilities::HttpClientCapability;
 use libdd_capabilities_impl::ResponseBodyLimit;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const REFRESH: Duration = Duration::from_secs(300);
@@ -23,6 +23,11 @@ pub struct AgentInfo {
     timeout: Duration,
     client: AgentClient,
     found: Arc<Found>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
     asked: Option<Instant>,
     /// The last `Datadog-Agent-State`, which changes when `/info` does.
     state: Option<String>,
@@ -42,8 +47,7 @@ impl AgentInfo {
             timeout: timeout.min(TRY_AGAIN),
             client: AgentClient::new_client(),
             found: Arc::default(),
-            asked: None,
-            state: None,
+            known: Mutex::default(),
         }
     }
 
@@ -53,13 +57,15 @@ impl AgentInfo {
     }
 
     /// Asks the agent in the background when that is due.
-    pub fn keep_fresh(&mut self) {
+    pub fn keep_fresh(&self) {
         let answered = self.found.answered.load(Ordering::Relaxed);
         let fresh = if answered { REFRESH } else { TRY_AGAIN };
-        if self.asked.is_some_and(|asked| asked.elapsed() < fresh) {
+        let mut known = self.known();
+        if known.asked.is_some_and(|asked| asked.elapsed() < fresh) {
             return;
         }
-        self.asked = Some(Instant::now());
+        known.asked = Some(Instant::now());
+        drop(known);
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = self.url.clone();
         request
@@ -82,12 +88,17 @@ impl AgentInfo {
     }
 
     /// Takes note of the state that came with an answer; a new one makes what is known stale.
-    pub fn note_state(&mut self, state: Option<String>) {
-        if state.is_some() && state != self.state {
-            if self.state.is_some() {
-                self.asked = None;
+    pub fn note_state(&self, state: Option<String>) {
+        let mut known = self.known();
+        if state.is_some() && state != known.state {
+            if known.state.is_some() {
+                known.asked = None;
             }
-            self.state = state;
+            known.state = state;
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

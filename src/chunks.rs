@@ -3,7 +3,7 @@
 use crate::size::Size;
 use libdd_tinybytes::BytesString;
 use libdd_trace_utils::span::v04::SpanBytes;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 /// Meta key of the high half of a 128-bit trace id, 16 lowercase hexadecimal digits
 /// (Datadog's propagation format for 128-bit trace ids).
@@ -19,7 +19,7 @@ pub struct Chunk {
 /// A list of chunks that is filled by one owner and then handed over whole.
 #[derive(Debug, Default)]
 pub struct TraceChunks {
-    chunks: Vec<Chunk>,
+    chunks: VecDeque<Chunk>,
     size: Size,
 }
 
@@ -88,12 +88,12 @@ impl TraceChunks {
 
     /// Starts a new chunk, into which [`TraceChunks::push`] puts spans from then on.
     pub fn begin_chunk(&mut self, capacity: usize) {
-        self.chunks.push(Chunk::with_capacity(capacity));
+        self.chunks.push_back(Chunk::with_capacity(capacity));
     }
 
     /// The chunk that spans are put into.
     pub fn current(&self) -> Option<&Chunk> {
-        self.chunks.last()
+        self.chunks.back()
     }
 
     /// Adds a span to the current chunk, or to a new one when none was begun.
@@ -101,7 +101,7 @@ impl TraceChunks {
         if self.chunks.is_empty() {
             self.begin_chunk(1);
         }
-        if let Some(chunk) = self.chunks.last_mut() {
+        if let Some(chunk) = self.chunks.back_mut() {
             self.size -= chunk.size;
             chunk.push(span, size);
             self.size += chunk.size;
@@ -122,6 +122,18 @@ impl TraceChunks {
         self.size
     }
 
+    /// What the first chunk weighs.
+    pub fn first_size(&self) -> Option<Size> {
+        self.chunks.front().map(Chunk::size)
+    }
+
+    /// Takes the first chunk out.
+    pub fn pop_front(&mut self) -> Option<Chunk> {
+        let chunk = self.chunks.pop_front()?;
+        self.size -= chunk.size;
+        Some(chunk)
+    }
+
     pub fn into_chunks(self) -> impl Iterator<Item = Chunk> {
         self.chunks.into_iter().filter(|chunk| chunk.size.spans > 0)
     }
@@ -131,7 +143,7 @@ impl Extend<Chunk> for TraceChunks {
     fn extend<I: IntoIterator<Item = Chunk>>(&mut self, chunks: I) {
         for chunk in chunks {
             self.size += chunk.size;
-            self.chunks.push(chunk);
+            self.chunks.push_back(chunk);
         }
     }
 }

@@ -21,9 +21,24 @@ pub struct Config {
     pub max_queue_spans: usize,
     /// Queue bound, in bytes of memory.
     pub max_queue_bytes: usize,
+    /// What is given up when the queue is full.
+    pub when_full: WhenFull,
+    /// Size that the body of one request is filled up to, in bytes.
+    pub max_payload_bytes: usize,
+    /// How long a payload is tried for.
+    pub retry_deadline: Duration,
     /// Sent as `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
     pub test_session_token: Option<HeaderText>,
     pub tracer: Tracer,
+}
+
+/// What is given up when the queue is full. Chunks are given up whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum WhenFull {
+    /// Those that find no room.
+    DropNewest,
+    /// Those that have waited longest.
+    DropOldest,
 }
 
 /// Who speaks to the agent: the values of the `Datadog-Meta-*` headers.

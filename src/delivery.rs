@@ -1,4 +1,4 @@
-//! Delivering one payload: what is tried again, for how long, and what came of it.
+//! Delivering one payload: what is tried again, when and for how long, and what came of it.
 //!
 //! The trace exporter repeats any failed request five times at fixed intervals, whatever failed.
 //! [`AgentClient`] takes its place as HTTP client and decides itself: a request made within
@@ -6,25 +6,28 @@
 //! otherwise never returns, so that the exporter's own retries do not begin; `send` then drops it.
 //! All other requests (`/info`) pass through as they are.
 
+use crate::gate::Gate;
+use crate::split;
 use crate::stats::Loss;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Request, Response, StatusCode};
 use libdd_capabilities::http::{BodySender, HttpError, ResponseFuture};
 use libdd_capabilities::{HttpClientCapability, LogWriterCapability, MaybeSend, SleepCapability};
 use libdd_capabilities_impl::{NativeCapabilities, ResponseBodyLimit};
 use std::future::{Future, pending};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
-/// How long a payload is tried for.
-const RETRY_FOR: Duration = Duration::from_secs(3);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// An agent answers with sampling rates or a short error.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 const SHOWN_OF_ANSWER: usize = 200;
+const TRACE_COUNT: &str = "x-datadog-trace-count";
 
 tokio::task_local! {
     static DELIVERY: Arc<Delivery>;
@@ -32,136 +35,222 @@ tokio::task_local! {
 
 /// One payload on its way.
 pub struct Delivery {
-    agent: String,
-    request_timeout: Duration,
-    /// Called before a request is made again.
-    on_retry: Box<dyn Fn() + Send + Sync>,
-    outcome: Mutex<Option<Result<Accepted, Failure>>>,
-    failed: Notify,
+    pub agent: String,
+    pub request_timeout: Duration,
+    pub retry_deadline: Duration,
+    pub gate: Arc<Gate>,
+    pub spans: usize,
+    pub observer: Box<dyn Observer>,
+    pub outcome: Mutex<Outcome>,
+    pub failed: Notify,
 }
 
-/// The agent took the payload.
+/// Is told of what happens on the way.
+pub trait Observer: Send + Sync {
+    /// The payload takes this many bytes, for as long as it is on its way.
+    fn encoded(&self, bytes: usize);
+    /// A request is made again.
+    fn retried(&self);
+    /// A request was answered.
+    fn answered(&self, took: Duration);
+}
+
+/// What became of a payload: of all of its spans, in one or several requests.
+#[derive(Default)]
+pub struct Outcome {
+    pub accepted: Vec<Accepted>,
+    pub failures: Vec<Failure>,
+}
+
+/// The agent took a payload, or a part of one.
 pub struct Accepted {
+    pub spans: usize,
     pub bytes: usize,
     pub body: String,
     /// `Datadog-Agent-State` of the answer.
     pub agent_state: Option<String>,
 }
 
-/// The payload is lost.
+/// A payload, or a part of one, is lost.
 pub struct Failure {
+    pub spans: usize,
     pub loss: Loss,
     pub detail: String,
     pub answer: Option<(u16, String)>,
 }
 
-impl Delivery {
-    pub fn new(
-        agent: String,
-        request_timeout: Duration,
-        on_retry: impl Fn() + Send + Sync + 'static,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            agent,
-            request_timeout,
-            on_retry: Box::new(on_retry),
-            outcome: Mutex::new(None),
-            failed: Notify::new(),
-        })
-    }
+struct Part {
+    request: Request<Bytes>,
+    spans: usize,
+}
 
+impl Delivery {
     /// Drives `exporting`, which makes the request, and tells what became of it.
     pub async fn send<T, E: std::fmt::Display>(
         self: Arc<Self>,
         exporting: impl Future<Output = Result<T, E>>,
-    ) -> Result<Accepted, Failure> {
+    ) -> Outcome {
         let exporting = DELIVERY.scope(Arc::clone(&self), exporting);
         let result = tokio::select! {
             biased;
             () = self.failed.notified() => None,
             result = exporting => result.err(),
         };
-        let outcome = self.outcome().take();
-        outcome.unwrap_or_else(|| {
-            let detail = result.map_or("no request was made".into(), |error| error.to_string());
-            Err(Failure {
+        let mut outcome = std::mem::take(&mut *self.outcome());
+        if outcome.accepted.is_empty() && outcome.failures.is_empty() {
+            outcome.failures.push(Failure {
+                spans: self.spans,
                 loss: Loss::Internal,
-                detail,
+                detail: result.map_or("no request was made".into(), |error| error.to_string()),
                 answer: None,
-            })
-        })
+            });
+        }
+        outcome
     }
 
     async fn run(&self, http: &NativeCapabilities, mut request: Request<Bytes>) -> Response<Bytes> {
+        self.observer.encoded(request.body().len());
         request
             .extensions_mut()
             .insert(ResponseBodyLimit(LARGEST_ANSWER));
-        let deadline = Instant::now() + RETRY_FOR;
-        let mut wait = FIRST_WAIT;
-        loop {
-            let attempt = tokio::time::timeout(self.request_timeout, http.request(request.clone()));
-            let (failure, may_succeed_later) = match attempt.await {
-                Ok(Ok(response)) if response.status().is_success() => {
-                    *self.outcome() = Some(Ok(Accepted {
-                        bytes: request.body().len(),
+        let deadline = Instant::now() + self.retry_deadline;
+        let mut parts = vec![Part {
+            request,
+            spans: self.spans,
+        }];
+        let mut last = None;
+        while let Some(part) = parts.pop() {
+            match self.deliver(http, &part, deadline).await {
+                Ok(response) => {
+                    let accepted = Accepted {
+                        spans: part.spans,
+                        bytes: part.request.body().len(),
                         body: text(&response),
                         agent_state: agent_state(&response),
-                    }));
-                    return response;
+                    };
+                    self.outcome().accepted.push(accepted);
+                    last = Some(response);
                 }
-                Ok(Ok(response)) => self.refused(&response),
-                Ok(Err(error)) => (self.unreachable(&cause(error)), true),
-                Err(_) => {
-                    let seconds = self.request_timeout.as_secs_f64();
-                    (
-                        self.unreachable(&format!("no answer within {seconds} s")),
-                        true,
-                    )
-                }
-            };
-            let pause = jittered(wait);
-            if !may_succeed_later || Instant::now() + pause > deadline {
-                *self.outcome() = Some(Err(failure));
-                self.failed.notify_one();
-                return pending().await;
+                Err(failure) => match split_refused(&part, &failure) {
+                    Some([first, second]) => parts.extend([second, first]),
+                    None => self.outcome().failures.push(failure),
+                },
             }
-            tokio::time::sleep(pause).await;
-            wait = (wait * 2).min(LONGEST_WAIT);
-            (self.on_retry)();
+        }
+        match last {
+            Some(response) => response,
+            None => {
+                self.failed.notify_one();
+                pending().await
+            }
         }
     }
 
-    fn refused(&self, response: &Response<Bytes>) -> (Failure, bool) {
+    /// Makes the request until it is accepted, can't be, or the time is over.
+    async fn deliver(
+        &self,
+        http: &NativeCapabilities,
+        part: &Part,
+        deadline: Instant,
+    ) -> Result<Response<Bytes>, Failure> {
+        let mut wait = FIRST_WAIT;
+        let mut tried = false;
+        loop {
+            let turn = self.gate.enter(deadline).await;
+            let turn = turn.map_err(|cause| self.unreachable(part, &cause))?;
+            if std::mem::replace(&mut tried, true) {
+                self.observer.retried();
+            }
+            let started = Instant::now();
+            let limit = deadline.min(started + self.request_timeout);
+            let attempt = tokio::time::timeout_at(limit, http.request(part.request.clone())).await;
+            let cause = match attempt {
+                Ok(Ok(response)) => {
+                    self.gate.reached();
+                    drop(turn);
+                    self.observer.answered(started.elapsed());
+                    if response.status().is_success() {
+                        return Ok(response);
+                    }
+                    let failure = self.refused(part, &response);
+                    let pause = retry_after(&response).unwrap_or_else(|| jittered(wait));
+                    if !may_succeed_later(response.status()) || Instant::now() + pause > deadline {
+                        return Err(failure);
+                    }
+                    tokio::time::sleep(pause).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                    continue;
+                }
+                Ok(Err(error)) => cause(error),
+                Err(_) => format!("no answer within {:.3} s", started.elapsed().as_secs_f64()),
+            };
+            self.gate.unreachable(&cause);
+            if Instant::now() >= deadline {
+                return Err(self.unreachable(part, &cause));
+            }
+        }
+    }
+
+    fn refused(&self, part: &Part, response: &Response<Bytes>) -> Failure {
         let status = response.status();
         let body = text(response);
         let shown: String = body.chars().take(SHOWN_OF_ANSWER).collect();
         let agent = &self.agent;
-        let failure = Failure {
+        Failure {
+            spans: part.spans,
             loss: match status {
                 StatusCode::PAYLOAD_TOO_LARGE => Loss::TooLarge,
                 _ => Loss::Refused,
             },
             detail: format!("the agent at {agent} answered {status}: {shown}"),
             answer: Some((status.as_u16(), body)),
-        };
-        let may_succeed_later = status.is_server_error()
-            || status == StatusCode::REQUEST_TIMEOUT
-            || status == StatusCode::TOO_MANY_REQUESTS;
-        (failure, may_succeed_later)
+        }
     }
 
-    fn unreachable(&self, cause: &str) -> Failure {
+    fn unreachable(&self, part: &Part, cause: &str) -> Failure {
         let agent = &self.agent;
         Failure {
+            spans: part.spans,
             loss: Loss::Unreachable,
             detail: format!("the agent at {agent} cannot be reached: {cause}"),
             answer: None,
         }
     }
 
-    fn outcome(&self) -> std::sync::MutexGuard<'_, Option<Result<Accepted, Failure>>> {
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What was too large as a whole may not be in two parts.
+fn split_refused(part: &Part, failure: &Failure) -> Option<[Part; 2]> {
+    if failure.loss != Loss::TooLarge || part.request.headers().get(TRACE_COUNT).is_none() {
+        return None;
+    }
+    let halves = split::halves(part.request.body())?;
+    Some(halves.map(|half| {
+        let mut request = part.request.clone();
+        *request.body_mut() = half.body;
+        request
+            .headers_mut()
+            .insert(TRACE_COUNT, HeaderValue::from(half.chunks));
+        Part {
+            request,
+            spans: half.spans,
+        }
+    }))
+}
+
+fn may_succeed_later(status: StatusCode) -> bool {
+    status.is_server_error()
+        || status == StatusCode::REQUEST_TIMEOUT
+        || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// `Retry-After` in seconds; the form with a date is not used by agents.
+fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    seconds.trim().parse().ok().map(Duration::from_secs)
 }
 
 fn text(response: &Response<Bytes>) -> String {
@@ -184,7 +273,7 @@ fn cause(error: HttpError) -> String {
 }
 
 /// Between half of `wait` and all of it, so that a fleet does not come back in step.
-fn jittered(wait: Duration) -> Duration {
+pub fn jittered(wait: Duration) -> Duration {
     let random = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
     wait.mul_f64(0.5 + random / 2.0)
 }

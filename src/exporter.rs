@@ -2,8 +2,10 @@
 
 use crate::chunks::TraceChunks;
 use crate::config::Config;
+use crate::diagnostics;
 use crate::process_local::ProcessLocal;
 use crate::queue::{Goal, Pending, Queue, ReplySlot, ReplyTo};
+use crate::rates::Rates;
 use crate::runtime::Runtime;
 use crate::sender;
 use crate::stats::Stats;
@@ -91,16 +93,25 @@ impl Exporter {
         self.local().queue.stats()
     }
 
+    /// The sampling rates that the agent sent last, in this process.
+    pub fn rates(&self) -> Option<&Rates> {
+        self.local.get().map(|local| local.queue.rates())
+    }
+
     /// Whether [`Exporter::take_lines`] has something to tell. Costs next to nothing.
     pub fn has_lines(&self) -> bool {
-        self.local
-            .get()
-            .is_some_and(|local| local.queue.has_lines())
+        diagnostics::has_lines()
+            || self
+                .local
+                .get()
+                .is_some_and(|local| local.queue.has_lines())
     }
 
     /// Lines for the log that have not been fetched yet.
     pub fn take_lines(&self) -> VecDeque<String> {
-        self.local().queue.take_lines()
+        let mut lines = self.local().queue.take_lines();
+        lines.extend(diagnostics::take_lines());
+        lines
     }
 
     /// Starts the sender if there is something to send. Whether it was started, now or before.
@@ -170,4 +181,87 @@ pub fn flush_all() -> (Vec<Pending>, Duration) {
 fn flush(queue: Arc<Queue>) -> Pending {
     let number = queue.hurry();
     Pending::new(queue, Goal::Answered(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AgentUrl, HeaderText, Tracer, WhenFull};
+    use crate::size::Size;
+    use crate::stats::Loss;
+    use libdd_trace_utils::span::v04::SpanBytes;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// Answers every request with 200 and `{}`.
+    fn agent() -> AgentUrl {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                std::thread::spawn(move || {
+                    let mut buffer = [0; 65_536];
+                    while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+                    }
+                });
+            }
+        });
+        AgentUrl::parse(&format!("http://{address}")).unwrap()
+    }
+
+    fn exporter() -> Exporter {
+        let text = || HeaderText::parse("test").unwrap();
+        let second = Duration::from_secs(1);
+        Exporter::new(Config {
+            agent_url: agent(),
+            agent_timeout: second,
+            flush_interval: second,
+            shutdown_timeout: second,
+            max_queue_spans: 1_000,
+            max_queue_bytes: 1_000_000,
+            when_full: WhenFull::DropNewest,
+            max_payload_bytes: 1_000_000,
+            retry_deadline: second,
+            test_session_token: None,
+            tracer: Tracer {
+                version: text(),
+                language: text(),
+                language_version: text(),
+                interpreter: text(),
+                interpreter_vendor: text(),
+            },
+        })
+    }
+
+    fn chunks(name: &'static str) -> TraceChunks {
+        let span = SpanBytes {
+            name: name.into(),
+            trace_id: 1,
+            span_id: 1,
+            ..Default::default()
+        };
+        let size = Size::of_span(&span);
+        let mut chunks = TraceChunks::default();
+        chunks.push(span, size);
+        chunks
+    }
+
+    #[test]
+    fn a_panic_while_sending_costs_one_payload_and_is_counted() {
+        let exporter = exporter();
+        for _ in 0..3 {
+            // What makes the sender panic, in tests only.
+            assert!(!exporter.send(chunks("panic")).wait(Duration::ZERO));
+            let next = exporter.send(chunks("next"));
+            assert!(next.wait(Duration::from_secs(10)));
+        }
+        assert!(exporter.flush().wait(Duration::from_secs(10)));
+        let stats = exporter.stats();
+        assert_eq!(stats.spans_exported, 6);
+        assert_eq!(stats.spans_sent, 3);
+        assert_eq!(stats.dropped[Loss::Internal as usize], 3);
+        assert_eq!(stats.queued, Size::default());
+    }
 }

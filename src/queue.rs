@@ -4,25 +4,27 @@
 //! add up at every moment. It is held for a few instructions at a time: chunks are moved, never
 //! built, encoded or freed under it.
 
-use crate::chunks::TraceChunks;
-use crate::config::Config;
+use crate::chunks::{Chunk, TraceChunks};
+use crate::config::{Config, WhenFull};
+use crate::delivery::{Failure, Observer, Outcome};
+use crate::rates::Rates;
 use crate::size::Size;
-use crate::stats::{Loss, Stats};
+use crate::stats::{Loss, Stats, Times};
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Size of the body that a payload is filled up to, in bytes.
-pub const MAX_PAYLOAD_BYTES: usize = 5 * 1024 * 1024;
 /// With this much waiting, in bytes on the wire, the queue is sent before its time.
 const ENOUGH_BYTES: usize = 1024 * 1024;
 
 pub struct Queue {
     max_spans: usize,
     max_bytes: usize,
+    when_full: WhenFull,
+    max_payload_bytes: usize,
     flush_interval: Duration,
     shutdown_timeout: Duration,
     state: Mutex<State>,
@@ -31,6 +33,7 @@ pub struct Queue {
     /// Wakes the sender.
     work: Notify,
     has_lines: AtomicBool,
+    rates: Rates,
 }
 
 #[derive(Default)]
@@ -44,10 +47,12 @@ struct State {
     hurry: u64,
     /// Batches that have left the queue and are not answered for, each with its first entry.
     in_flight: Vec<u64>,
+    /// What they hold, encoded payloads included.
     in_flight_size: Size,
     closing: bool,
     ended: bool,
     stats: Stats,
+    times: Times,
     trouble: Trouble,
 }
 
@@ -116,13 +121,21 @@ impl Queue {
         Self {
             max_spans: config.max_queue_spans,
             max_bytes: config.max_queue_bytes,
+            when_full: config.when_full,
+            max_payload_bytes: config.max_payload_bytes,
             flush_interval: config.flush_interval,
             shutdown_timeout: config.shutdown_timeout,
             state: Mutex::default(),
             answered: Condvar::new(),
             work: Notify::new(),
             has_lines: AtomicBool::new(false),
+            rates: Rates::default(),
         }
+    }
+
+    /// The sampling rates that the agent sent last.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Takes chunks in order while there is room, and counts the rest as lost. Whether all were
@@ -150,29 +163,28 @@ impl Queue {
             }
             return true;
         }
+        let evicted = match self.when_full {
+            WhenFull::DropNewest => Vec::new(),
+            WhenFull::DropOldest => self.make_room(&mut state, size),
+        };
         if self.has_room(&state, size) {
             self.enter(state, chunks, reply);
+            drop(evicted);
             return true;
         }
-        drop(state);
-
-        let mut chunks = chunks.into_chunks().peekable();
-        let mut state = self.lock();
+        let mut chunks = chunks;
         let mut taken = TraceChunks::default();
-        while let Some(chunk) = chunks.next_if(|chunk| {
+        while let Some(chunk) = chunks.first_size() {
             let mut together = taken.size();
-            together += chunk.size();
-            self.has_room(&state, together)
-        }) {
-            taken.extend([chunk]);
+            together += chunk;
+            if !self.has_room(&state, together) {
+                break;
+            }
+            taken.extend(chunks.pop_front());
         }
-        let lost: TraceChunks = chunks.collect();
-        let lost_spans = lost.size().spans as u64;
-        let detail = format!(
-            "the queue holds its limit of {} spans or {} bytes",
-            self.max_spans, self.max_bytes
-        );
-        self.count_lost(&mut state, lost_spans, Loss::QueueFull, &detail);
+        let lost = chunks.size().spans as u64;
+        let detail = self.full();
+        self.count_lost(&mut state, lost, Loss::QueueFull, &detail);
         if let Some(reply) = &mut reply {
             reply.add(Reply::unsent(Loss::QueueFull, detail));
         }
@@ -181,7 +193,42 @@ impl Queue {
         } else {
             self.enter(state, taken, reply);
         }
-        lost_spans == 0
+        // What is left of `chunks` and `evicted` is freed here, without the lock.
+        drop(evicted);
+        lost == 0
+    }
+
+    /// Gives up what has waited longest until there is room for `more`.
+    fn make_room(&self, state: &mut State, more: Size) -> Vec<Chunk> {
+        let mut evicted = Vec::new();
+        let mut spans = 0;
+        while !self.has_room(state, more)
+            && let Some(entry) = state.entries.front_mut()
+        {
+            if let Some(chunk) = entry.chunks.pop_front() {
+                state.stats.queued -= chunk.size();
+                spans += chunk.size().spans as u64;
+                if let Some(reply) = &mut entry.reply {
+                    reply.add(Reply::unsent(Loss::QueueFull, self.full()));
+                }
+                evicted.push(chunk);
+            }
+            if entry.chunks.is_empty() {
+                state.entries.pop_front();
+            }
+        }
+        if spans > 0 {
+            self.count_lost(state, spans, Loss::QueueFull, &self.full());
+        }
+        if state.entries.is_empty() {
+            state.oldest = None;
+        }
+        evicted
+    }
+
+    fn full(&self) -> String {
+        let (spans, bytes) = (self.max_spans, self.max_bytes);
+        format!("the queue holds its limit of {spans} spans or {bytes} bytes")
     }
 
     /// Counts chunks as lost that there is nobody to send.
@@ -223,7 +270,11 @@ impl Queue {
 
     pub fn stats(&self) -> Stats {
         let state = self.lock();
-        state.stats.clone()
+        Stats {
+            send_time_p50: state.times.median(),
+            send_time_max: state.times.longest,
+            ..state.stats.clone()
+        }
     }
 
     /// Whether [`Queue::take_lines`] has something to tell. Costs one load.
@@ -255,11 +306,6 @@ impl Queue {
                 None => self.work.notified().await,
             }
         }
-    }
-
-    /// A request was made again.
-    pub fn retried(&self) {
-        self.lock().stats.retries += 1;
     }
 
     /// The sender could not be started; what is queued stays there.
@@ -305,7 +351,7 @@ impl Queue {
             let together = size.wire + entry.chunks.size().wire;
             // An answer is about one send: it gets payloads of its own.
             let apart = entry.reply.is_some() || reply.is_some();
-            if !chunks.is_empty() && (apart || together > MAX_PAYLOAD_BYTES) {
+            if !chunks.is_empty() && (apart || together > self.max_payload_bytes) {
                 break;
             }
             if let Some(entry) = state.entries.pop_front() {
@@ -321,11 +367,12 @@ impl Queue {
         state.in_flight_size += size;
         state.in_flight.push(first);
         Take::Batch(Batch {
-            queue: Arc::clone(self),
-            first,
             chunks,
-            size,
-            reply,
+            in_flight: Arc::new(InFlight {
+                queue: Arc::clone(self),
+                first,
+                reply: Mutex::new(reply),
+            }),
         })
     }
 
@@ -378,71 +425,164 @@ enum Take {
     Closed,
 }
 
-/// Entries in the air. Whatever was not answered for when it is dropped (the sender panicked) is
-/// counted as lost.
+/// Entries that have left the queue.
 pub struct Batch {
-    queue: Arc<Queue>,
-    first: u64,
     pub chunks: Vec<TraceChunks>,
-    size: Size,
-    reply: Option<ReplyTo>,
+    in_flight: Arc<InFlight>,
 }
 
 impl Batch {
-    /// A payload of this batch was accepted.
-    pub fn sent(&mut self, size: Size, bytes: usize, answer: String) {
-        let queue = Arc::clone(&self.queue);
-        let mut state = queue.lock();
-        self.settle(&mut state, size);
-        state.stats.spans_sent += size.spans as u64;
-        state.stats.payloads_sent += 1;
-        state.stats.bytes_sent += bytes as u64;
-        state.trouble.sent();
-        queue
-            .has_lines
-            .store(state.trouble.has_lines(), Ordering::Relaxed);
-        drop(state);
-        if let Some(reply) = &mut self.reply {
-            reply.add(Reply::Accepted { body: answer });
+    /// Some of its chunks, to be answered for together.
+    pub fn payload(&self, size: Size) -> Payload {
+        Payload {
+            in_flight: Arc::clone(&self.in_flight),
+            left: size,
+            encoded: Arc::default(),
         }
     }
+}
 
-    /// A payload of this batch is given up.
-    pub fn lost(&mut self, size: Size, loss: Loss, detail: String, answer: Option<(u16, String)>) {
-        let queue = Arc::clone(&self.queue);
-        let mut state = queue.lock();
-        self.settle(&mut state, size);
-        queue.count_lost(&mut state, size.spans as u64, loss, &detail);
+/// What the payloads of a batch share; dropped when all of them are answered for.
+struct InFlight {
+    queue: Arc<Queue>,
+    first: u64,
+    reply: Mutex<Option<ReplyTo>>,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        // Handed in before the waiters are woken.
+        *self.reply.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut state = self.queue.lock();
+        state.in_flight.retain(|first| *first != self.first);
         drop(state);
-        if let Some(reply) = &mut self.reply {
-            let (status, body) = answer.unzip();
-            reply.add(Reply::Lost {
-                loss,
-                detail,
+        self.queue.answered.notify_all();
+    }
+}
+
+/// Chunks on their way. What was not answered for when it is dropped (the sender panicked) is
+/// counted as lost.
+pub struct Payload {
+    in_flight: Arc<InFlight>,
+    left: Size,
+    /// Bytes of the encoded payload, as long as there is one.
+    encoded: Arc<AtomicUsize>,
+}
+
+impl Payload {
+    pub fn spans(&self) -> usize {
+        self.left.spans
+    }
+
+    pub fn observer(&self) -> Box<dyn Observer> {
+        Box::new(PayloadObserver {
+            queue: Arc::clone(&self.in_flight.queue),
+            encoded: Arc::clone(&self.encoded),
+        })
+    }
+
+    /// Counts what became of all of it.
+    pub fn settle(mut self, outcome: Outcome) {
+        let queue = Arc::clone(&self.in_flight.queue);
+        let mut state = queue.lock();
+        self.release(&mut state);
+        for accepted in &outcome.accepted {
+            state.stats.spans_sent += accepted.spans as u64;
+            state.stats.payloads_sent += 1;
+            state.stats.bytes_sent += accepted.bytes as u64;
+        }
+        for failure in &outcome.failures {
+            let spans = failure.spans as u64;
+            queue.count_lost(&mut state, spans, failure.loss, &failure.detail);
+        }
+        if outcome.failures.is_empty() {
+            state.trouble.sent();
+            queue
+                .has_lines
+                .store(state.trouble.has_lines(), Ordering::Relaxed);
+        }
+        drop(state);
+        for accepted in outcome.accepted {
+            queue.rates.update(&accepted.body);
+            self.answer(Reply::Accepted {
+                body: accepted.body,
+            });
+        }
+        for failure in outcome.failures {
+            let (status, body) = failure.answer.unzip();
+            self.answer(Reply::Lost {
+                loss: failure.loss,
+                detail: failure.detail,
                 status,
                 body: body.unwrap_or_default(),
             });
         }
     }
 
-    fn settle(&mut self, state: &mut State, size: Size) {
-        self.size -= size;
-        state.in_flight_size -= size;
+    /// Counts all of it as lost before a request was made.
+    pub fn give_up(self, loss: Loss, detail: String) {
+        let spans = self.left.spans;
+        self.settle(Outcome {
+            failures: vec![Failure {
+                spans,
+                loss,
+                detail,
+                answer: None,
+            }],
+            ..Outcome::default()
+        });
+    }
+
+    fn release(&mut self, state: &mut State) {
+        state.in_flight_size -= std::mem::take(&mut self.left);
+        state.in_flight_size.memory -= self.encoded.swap(0, Ordering::Relaxed);
+    }
+
+    fn answer(&self, reply: Reply) {
+        let mut slot = self
+            .in_flight
+            .reply
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slot.as_mut() {
+            slot.add(reply);
+        }
     }
 }
 
-impl Drop for Batch {
+impl Drop for Payload {
     fn drop(&mut self) {
-        if self.size.spans > 0 {
+        if self.left.spans > 0 {
+            let queue = Arc::clone(&self.in_flight.queue);
+            let mut state = queue.lock();
+            let spans = self.left.spans as u64;
+            self.release(&mut state);
             let detail = "the sender stopped at an internal error".to_owned();
-            self.lost(self.size, Loss::Internal, detail, None);
+            queue.count_lost(&mut state, spans, Loss::Internal, &detail);
+            drop(state);
+            self.answer(Reply::unsent(Loss::Internal, detail));
         }
-        // Handed in before the waiters are woken.
-        self.reply = None;
+    }
+}
+
+struct PayloadObserver {
+    queue: Arc<Queue>,
+    encoded: Arc<AtomicUsize>,
+}
+
+impl Observer for PayloadObserver {
+    fn encoded(&self, bytes: usize) {
         let mut state = self.queue.lock();
-        state.in_flight.retain(|first| *first != self.first);
-        drop(state);
-        self.queue.answered.notify_all();
+        self.encoded.fetch_add(bytes, Ordering::Relaxed);
+        state.in_flight_size.memory += bytes;
+    }
+
+    fn retried(&self) {
+        self.queue.lock().stats.retries += 1;
+    }
+
+    fn answered(&self, took: Duration) {
+        self.queue.lock().times.add(took);
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::agent_info::AgentInfo;
 use crate::chunks::{Chunk, TraceChunks};
 use crate::config::Config;
-use crate::delivery::{AgentClient, Delivery, Failure};
+use crate::delivery::{AgentClient, Delivery};
 use crate::events;
-use crate::queue::{Batch, MAX_PAYLOAD_BYTES, Queue};
+use crate::gate::Gate;
+use crate::queue::{Batch, Payload, Queue};
 use crate::runtime::Runtime;
 use crate::size::Size;
 use crate::stats::Loss;
@@ -14,8 +15,10 @@ use libdd_shared_runtime::BasicRuntime;
 use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
 use libdd_trace_utils::span::span_pool::PooledChunks;
 use libdd_trace_utils::span::v04::SpanBytes;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 /// What an agent takes at most in one request (`max_request_bytes` of the Go agent).
 const AGENT_MAX_BYTES: usize = 25 * 1024 * 1024;
@@ -35,7 +38,7 @@ pub fn start(runtime: &'static Runtime, config: Arc<Config>, queue: Arc<Queue>) 
             match sending.await {
                 Ok(exporter) => {
                     queue.end();
-                    if let Ok(exporter) = exporter {
+                    if let Some(exporter) = exporter.and_then(Arc::into_inner) {
                         let _ = exporter.shutdown_async(Some(WORKERS_STOP)).await;
                     }
                     break;
@@ -50,62 +53,68 @@ async fn send_all(
     runtime: &'static Runtime,
     config: Arc<Config>,
     queue: Arc<Queue>,
-) -> Result<AgentExporter, String> {
-    let mut exporter = build(&config, runtime).await;
-    let mut info = AgentInfo::new(&config.agent_url, config.agent_timeout);
-    info.keep_fresh();
+) -> Option<Arc<AgentExporter>> {
+    let gate = Arc::new(Gate::new());
+    let info = Arc::new(AgentInfo::new(&config.agent_url, config.agent_timeout));
+    let mut exporter = None;
+    // Payloads wait for their retries side by side; the gate lets one at a time to the agent.
+    let mut deliveries = JoinSet::new();
     while let Some(mut batch) = queue.next().await {
-        for (chunks, size) in payloads(&mut batch) {
+        while deliveries.try_join_next().is_some() {}
+        for (chunks, payload) in payloads(&config, &mut batch) {
             info.keep_fresh();
-            if exporter.is_err() {
-                exporter = build(&config, runtime).await;
-            }
-            match &exporter {
-                Ok(exporter) => {
-                    let delivery = new_delivery(&config, &queue);
-                    deliver(exporter, delivery, &mut info, &mut batch, chunks, size).await;
+            if exporter.is_none() {
+                match build(&config, runtime).await {
+                    Ok(built) => exporter = Some(Arc::new(built)),
+                    Err(error) => {
+                        payload.give_up(Loss::Internal, error);
+                        continue;
+                    }
                 }
-                Err(error) => batch.lost(size, Loss::Internal, error.clone(), None),
+            }
+            if let Some(exporter) = &exporter {
+                let delivery = Arc::new(Delivery {
+                    agent: config.agent_url.to_string(),
+                    request_timeout: config.agent_timeout,
+                    retry_deadline: config.retry_deadline,
+                    gate: Arc::clone(&gate),
+                    spans: payload.spans(),
+                    observer: payload.observer(),
+                    outcome: Mutex::default(),
+                    failed: Notify::new(),
+                });
+                let (exporter, info) = (Arc::clone(exporter), Arc::clone(&info));
+                deliveries.spawn(deliver(exporter, delivery, info, chunks, payload));
             }
         }
     }
+    while deliveries.join_next().await.is_some() {}
     exporter
 }
 
-fn new_delivery(config: &Config, queue: &Arc<Queue>) -> Arc<Delivery> {
-    let queue = Arc::clone(queue);
-    let agent = config.agent_url.to_string();
-    Delivery::new(agent, config.agent_timeout, move || queue.retried())
-}
-
 async fn deliver(
-    exporter: &AgentExporter,
+    exporter: Arc<AgentExporter>,
     delivery: Arc<Delivery>,
-    info: &mut AgentInfo,
-    batch: &mut Batch,
+    info: Arc<AgentInfo>,
     mut chunks: Vec<Vec<SpanBytes>>,
-    size: Size,
+    payload: Payload,
 ) {
+    #[cfg(test)]
+    assert_ne!(chunks[0][0].name.as_str(), "panic");
     if !info.span_events() {
         chunks.iter_mut().flatten().for_each(events::into_meta);
     }
     let exporting = exporter.send_trace_chunks_async(PooledChunks::unpooled(chunks));
-    match delivery.send(exporting).await {
-        Ok(accepted) => {
-            info.note_state(accepted.agent_state);
-            batch.sent(size, accepted.bytes, accepted.body);
-        }
-        Err(Failure {
-            loss,
-            detail,
-            answer,
-        }) => batch.lost(size, loss, detail, answer),
+    let outcome = delivery.send(exporting).await;
+    for accepted in &outcome.accepted {
+        info.note_state(accepted.agent_state.clone());
     }
+    payload.settle(outcome);
 }
 
 /// The chunks of a batch in payloads of the size that agents like. A chunk that no agent takes is
 /// given up here, so that it does not cost its neighbours.
-fn payloads(batch: &mut Batch) -> Vec<(Vec<Vec<SpanBytes>>, Size)> {
+fn payloads(config: &Config, batch: &mut Batch) -> Vec<(Vec<Vec<SpanBytes>>, Payload)> {
     let mut payloads: Vec<(Vec<Vec<SpanBytes>>, Size)> = Vec::new();
     let chunks = std::mem::take(&mut batch.chunks);
     for chunk in chunks.into_iter().flat_map(TraceChunks::into_chunks) {
@@ -119,19 +128,20 @@ fn payloads(batch: &mut Batch) -> Vec<(Vec<Vec<SpanBytes>>, Size)> {
                     "a trace of {} spans takes {bytes} bytes, the agent accepts {AGENT_MAX_BYTES}",
                     size.spans
                 );
-                batch.lost(size, Loss::TooLarge, detail, None);
+                batch.payload(size).give_up(Loss::TooLarge, detail);
                 continue;
             }
         }
         match payloads.last_mut() {
-            Some((chunks, sum)) if sum.wire + size.wire <= MAX_PAYLOAD_BYTES => {
+            Some((chunks, sum)) if sum.wire + size.wire <= config.max_payload_bytes => {
                 chunks.push(spans);
                 *sum += size;
             }
             _ => payloads.push((vec![spans], size)),
         }
     }
-    payloads
+    let payload = |(chunks, size)| (chunks, batch.payload(size));
+    payloads.into_iter().map(payload).collect()
 }
 
 async fn build(config: &Config, runtime: &Runtime) -> Result<AgentExporter, String> {

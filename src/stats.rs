@@ -1,6 +1,8 @@
 //! What an exporter has done so far.
 
 use crate::size::Size;
+use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Why spans were lost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +53,10 @@ pub struct Stats {
     pub bytes_sent: u64,
     /// Requests made again after one that failed.
     pub retries: u64,
+    /// Median time between a request and its answer, of the latest requests.
+    pub send_time_p50: Option<Duration>,
+    /// Longest of these times since the exporter was made.
+    pub send_time_max: Option<Duration>,
     /// Values in the spans handed over whose text had broken bytes, which were replaced.
     pub values_repaired: u64,
     /// Values that cannot be sent and were left out of the spans handed over.
@@ -59,8 +65,45 @@ pub struct Stats {
     pub last_error: Option<String>,
 }
 
+/// The times of the latest requests.
+#[derive(Default)]
+pub struct Times {
+    latest: VecDeque<Duration>,
+    pub longest: Option<Duration>,
+}
+
+impl Times {
+    const KEPT: usize = 128;
+
+    pub fn add(&mut self, took: Duration) {
+        if self.latest.len() == Self::KEPT {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(took);
+        self.longest = self.longest.max(Some(took));
+    }
+
+    pub fn median(&self) -> Option<Duration> {
+        let mut sorted: Vec<Duration> = self.latest.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn times_are_those_of_the_latest_requests() {
+        let mut times = Times::default();
+        assert_eq!((times.median(), times.longest), (None, None));
+        times.add(Duration::from_secs(9));
+        for seconds in [1, 2, 3].repeat(Times::KEPT) {
+            times.add(Duration::from_secs(seconds));
+        }
+        assert_eq!(times.median(), Some(Duration::from_secs(2)));
+        assert_eq!(times.longest, Some(Duration::from_secs(9)));
+    }
+
     use super::*;
 
     #[test]

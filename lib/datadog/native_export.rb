@@ -8,7 +8,7 @@ require_relative "native_export/trace_chunks"
 require_relative "native_export/environment"
 require_relative "native_export/response"
 require_relative "native_export/exporter"
-require_relative "native_export/exit"
+require_relative "native_export/registry"
 
 module Datadog
   # Exports trace spans to the Datadog agent without serializing them in Ruby.

@@ -3,31 +3,52 @@
 
 use crate::errors::{MODULE, closed, configuration, error, wrong_class};
 use crate::gvl;
+use crate::ruby::SharedSlot;
 use crate::trace_chunks::TraceChunks;
+use magnus::gc::Marker;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{
     Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
     TypedData, Value, function, method,
 };
-use pipeline::config::{AgentUrl, Config, HeaderText, Tracer};
+use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull};
 use pipeline::queue::Reply;
 use pipeline::stats::Loss;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Default, TypedData)]
-#[magnus(class = "Datadog::NativeExport::Exporter", free_immediately, size)]
-pub struct Exporter(OnceLock<pipeline::Exporter>);
+#[magnus(
+    class = "Datadog::NativeExport::Exporter",
+    free_immediately,
+    frozen_shareable,
+    mark,
+    size
+)]
+pub struct Exporter {
+    pipeline: OnceLock<pipeline::Exporter>,
+    rates: RatesForRuby,
+}
 
 impl DataTypeFunctions for Exporter {
+    fn mark(&self, marker: &Marker) {
+        self.rates.hash.mark(marker);
+    }
+
     fn size(&self) -> usize {
-        let queued = self
-            .0
-            .get()
-            .map_or(0, |exporter| exporter.stats().queued.memory);
+        let pipeline = self.pipeline.get();
+        let queued = pipeline.map_or(0, |exporter| exporter.stats().queued.memory);
         size_of::<Self>() + queued
     }
+}
+
+/// The Hash that was made of the latest rates.
+#[derive(Default)]
+struct RatesForRuby {
+    version: AtomicU64,
+    hash: SharedSlot,
 }
 
 impl Exporter {
@@ -52,6 +73,12 @@ impl Exporter {
             shutdown_timeout: seconds("shutdown_timeout")?,
             max_queue_spans: options.fetch(ruby.to_symbol("max_queue_spans"))?,
             max_queue_bytes: options.fetch(ruby.to_symbol("max_queue_bytes"))?,
+            when_full: match options.fetch::<_, bool>(ruby.to_symbol("drop_oldest"))? {
+                true => WhenFull::DropOldest,
+                false => WhenFull::DropNewest,
+            },
+            max_payload_bytes: options.fetch(ruby.to_symbol("max_payload_bytes"))?,
+            retry_deadline: seconds("retry_deadline")?,
             test_session_token: token.map(|_| header("test_session_token")).transpose()?,
             tracer: Tracer {
                 version: header("tracer_version")?,
@@ -61,7 +88,7 @@ impl Exporter {
                 interpreter_vendor: header("interpreter_vendor")?,
             },
         };
-        this.0
+        this.pipeline
             .set(pipeline::Exporter::new(config))
             .map_err(|_| error(ruby, "the exporter is initialized already"))
     }
@@ -139,6 +166,8 @@ impl Exporter {
             dropped.aset(ruby.to_symbol(name), stats.dropped[loss as usize])?;
         }
         dropped.freeze();
+        let seconds =
+            |time: Option<Duration>| time.map(|time| time.as_secs_f64()).into_value_with(ruby);
         let all = ruby.hash_new();
         let last_error = stats.last_error.map(|error| {
             let error = ruby.str_new(&error);
@@ -156,6 +185,8 @@ impl Exporter {
                 stats.dropped.iter().sum::<u64>().into_value_with(ruby),
             ),
             ("dropped", dropped.as_value()),
+            ("send_time_p50", seconds(stats.send_time_p50)),
+            ("send_time_max", seconds(stats.send_time_max)),
             (
                 "values_repaired",
                 stats.values_repaired.into_value_with(ruby),
@@ -175,13 +206,34 @@ impl Exporter {
         Ok(all)
     }
 
+    /// Two Ractors may both make the Hash of a new version; either is right.
+    fn service_rates(ruby: &Ruby, this: &Self) -> Result<Option<Value>, Error> {
+        let rates = this.get(ruby)?.rates();
+        let Some(rates) = rates.filter(|rates| rates.version() > 0) else {
+            return Ok(None);
+        };
+        let version = rates.version();
+        if this.rates.version.load(Ordering::Acquire) != version {
+            let hash = ruby.hash_new();
+            for (service, rate) in rates.latest().iter() {
+                let service = ruby.str_new(service);
+                service.freeze();
+                hash.aset(service, *rate)?;
+            }
+            hash.freeze();
+            this.rates.hash.set(hash.as_value());
+            this.rates.version.store(version, Ordering::Release);
+        }
+        Ok(this.rates.hash.get())
+    }
+
     fn take_lines(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
         let lines = this.get(ruby)?.take_lines();
         Ok(ruby.ary_from_iter(lines.iter().map(|line| ruby.str_new(line))))
     }
 
     fn get(&self, ruby: &Ruby) -> Result<&pipeline::Exporter, Error> {
-        self.0
+        self.pipeline
             .get()
             .ok_or_else(|| error(ruby, "the exporter was not initialized"))
     }
@@ -222,6 +274,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("export", method!(Exporter::export, 1))?;
     class.define_method("closed?", method!(Exporter::is_closed, 0))?;
     class.define_method("agent_url", method!(Exporter::agent_url, 0))?;
+    class.define_method("service_rates", method!(Exporter::service_rates, 0))?;
     class.define_method("stats", method!(Exporter::stats, 0))?;
     module.define_singleton_method("flush_all", function!(flush_all, 0))?;
     Ok(())

@@ -19,6 +19,8 @@ use magnus::{Error, Ruby};
 #[magnus::init]
 fn init(ruby: &Ruby) -> Result<(), Error> {
     pipeline::fork::watch();
+    pipeline::diagnostics::listen();
+    crate::ruby::allow_ractors();
     span::init(ruby)?;
     trace_chunks::init(ruby)?;
     exporter::init(ruby)

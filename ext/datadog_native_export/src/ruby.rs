@@ -2,12 +2,14 @@
 //!
 //! Everything here runs with the GVL held and on a Ruby thread; holding a [`Value`] proves it.
 
+use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::value::ReprValue;
 use magnus::{Error, Object, RClass, RHash, RString, Symbol, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A Ruby Integer, as far as it fits into 128 bits and a sign.
 pub struct Whole {
@@ -225,4 +227,43 @@ pub fn check_interrupts() -> Result<(), Error> {
         rb_sys::Qnil as rb_sys::VALUE
     })
     .map(drop)
+}
+
+/// A place for a Ruby object that its owner keeps alive by marking it.
+#[derive(Default)]
+pub struct SharedSlot(AtomicU64);
+
+impl SharedSlot {
+    pub fn set(&self, value: Value) {
+        self.0.store(value.as_raw(), Ordering::Release);
+    }
+
+    /// What was set last.
+    pub fn get(&self) -> Option<Value> {
+        match self.0.load(Ordering::Acquire) {
+            0 => None,
+            // SAFETY: set from a live value, which the owner, who is alive, has marked since.
+            raw => Some(unsafe { Value::from_raw(raw) }),
+        }
+    }
+
+    /// For the owner's `mark`. The object is not moved.
+    pub fn mark(&self, marker: &Marker) {
+        if let Some(value) = self.get() {
+            marker.mark(value);
+        }
+    }
+}
+
+/// Tells the garbage collector of memory that Ruby objects hold outside of Ruby's heap, or no longer
+/// hold. Called with the GVL held; a sweep holds it too.
+pub fn adjust_memory(bytes: isize) {
+    // SAFETY: it adds to a counter, and may start a collection, as any allocation may.
+    unsafe { rb_sys::rb_gc_adjust_memory_usage(bytes as _) };
+}
+
+/// Says that everything defined after this may be called from any Ractor.
+pub fn allow_ractors() {
+    // SAFETY: called from the extension's initialization, as it has to be.
+    unsafe { rb_sys::rb_ext_ractor_safe(true) };
 }

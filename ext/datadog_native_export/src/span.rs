@@ -2,18 +2,22 @@
 
 use crate::errors::{self, MODULE, consumed, wrong_class};
 use crate::numbers;
-use crate::ruby::{each_pair, is_exactly};
+use crate::ruby::{adjust_memory, each_pair, is_exactly};
 use crate::text::Text;
 use crate::{events, links, meta_struct, span_reading};
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, RHash, Ruby, TypedData, Value, method};
 use pipeline::span::{Numbers, SpanDraft};
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 
 #[derive(Default, TypedData)]
 #[magnus(class = "Datadog::NativeExport::Span", free_immediately, size)]
-pub struct Span(RefCell<State>);
+pub struct Span {
+    state: RefCell<State>,
+    /// Bytes of memory that the garbage collector was told of.
+    told: Cell<isize>,
+}
 
 /// The cell is borrowed for moments in which Ruby is not called.
 #[derive(Default)]
@@ -31,7 +35,7 @@ enum State {
 
 impl DataTypeFunctions for Span {
     fn size(&self) -> usize {
-        let held = self.0.try_borrow().map_or(0, |state| match &*state {
+        let held = self.state.try_borrow().map_or(0, |state| match &*state {
             State::Open(draft) => draft.memory(),
             State::Unset | State::Consumed => 0,
         });
@@ -92,7 +96,9 @@ impl Span {
         }
         // What the values ran may have been `initialize` again.
         this.check_unset(ruby)?;
-        *this.0.borrow_mut() = State::Open(draft);
+        let memory = draft.memory();
+        *this.state.borrow_mut() = State::Open(draft);
+        this.tell(memory);
         Ok(())
     }
 
@@ -161,7 +167,9 @@ impl Span {
             draft.set_meta_struct(key, bytes);
             draft.count_repaired(usize::from(key_repaired) + repaired);
         });
+        let memory = draft.memory();
         drop(draft);
+        this.tell(memory);
         Ok(this)
     }
 
@@ -202,11 +210,17 @@ impl Span {
     }
 
     fn is_consumed(&self) -> bool {
-        matches!(*self.0.borrow(), State::Consumed)
+        matches!(*self.state.borrow(), State::Consumed)
+    }
+
+    /// Tells the garbage collector how much memory this holds.
+    fn tell(&self, memory: usize) {
+        let memory = memory as isize;
+        adjust_memory(memory - self.told.replace(memory));
     }
 
     fn check_unset(&self, ruby: &Ruby) -> Result<(), Error> {
-        match *self.0.borrow() {
+        match *self.state.borrow() {
             State::Unset => Ok(()),
             _ => Err(errors::error(ruby, "the span is initialized already")),
         }
@@ -214,7 +228,7 @@ impl Span {
 
     /// What is in the span, for those who take it over.
     pub fn open(&self, ruby: &Ruby) -> Result<RefMut<'_, SpanDraft>, Error> {
-        let state = self.0.borrow_mut();
+        let state = self.state.borrow_mut();
         let message = match &*state {
             State::Open(_) => return Ok(RefMut::map(state, State::draft)),
             State::Consumed => consumed(ruby, "span"),
@@ -226,8 +240,15 @@ impl Span {
     /// Takes the span over; nobody else can use it from then on.
     pub fn consume(&self, ruby: &Ruby) -> Result<SpanDraft, Error> {
         let draft = std::mem::take(&mut *self.open(ruby)?);
-        *self.0.borrow_mut() = State::Consumed;
+        *self.state.borrow_mut() = State::Consumed;
+        self.tell(0);
         Ok(draft)
+    }
+}
+
+impl Drop for Span {
+    fn drop(&mut self) {
+        self.tell(0);
     }
 }
 

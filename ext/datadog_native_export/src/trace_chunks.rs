@@ -2,30 +2,43 @@
 //! `lib/datadog/native_export/trace_chunks.rb`.
 
 use crate::errors::{self, MODULE, consumed, describe, wrong_class};
-use crate::ruby::Whole;
+use crate::ruby::{Whole, adjust_memory};
 use crate::span::Span;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, Ruby, TryConvert, TypedData, Value, method};
 use pipeline::chunks::TraceChunks as Chunks;
-use std::cell::{RefCell, RefMut};
+use std::cell::{Cell, RefCell, RefMut};
 
 /// A capacity is advice: a larger one than this is not believed.
 const LARGEST_CAPACITY: usize = 1_000;
 
 #[derive(TypedData)]
 #[magnus(class = "Datadog::NativeExport::TraceChunks", free_immediately, size)]
-pub struct TraceChunks(RefCell<Option<Chunks>>);
+pub struct TraceChunks {
+    chunks: RefCell<Option<Chunks>>,
+    /// Bytes of memory that the garbage collector was told of.
+    told: Cell<isize>,
+}
 
 impl Default for TraceChunks {
     fn default() -> Self {
-        Self(RefCell::new(Some(Chunks::default())))
+        Self {
+            chunks: RefCell::new(Some(Chunks::default())),
+            told: Cell::new(0),
+        }
+    }
+}
+
+impl Drop for TraceChunks {
+    fn drop(&mut self) {
+        self.tell(0);
     }
 }
 
 impl DataTypeFunctions for TraceChunks {
     fn size(&self) -> usize {
-        let chunks = self.0.try_borrow();
+        let chunks = self.chunks.try_borrow();
         let held = chunks.map_or(0, |chunks| chunks.as_ref().map_or(0, |c| c.size().memory));
         size_of::<Self>() + held
     }
@@ -68,7 +81,9 @@ impl TraceChunks {
         }
         let (span, size) = span.consume(ruby)?.finish();
         chunks.push(span, size);
+        let memory = chunks.size().memory;
         drop(chunks);
+        this.tell(memory);
         Ok(this)
     }
 
@@ -85,16 +100,24 @@ impl TraceChunks {
     }
 
     fn is_consumed(&self) -> bool {
-        self.0.borrow().is_none()
+        self.chunks.borrow().is_none()
     }
 
     /// Takes the chunks over; nobody else can use them from then on.
     pub fn consume(&self, ruby: &Ruby) -> Result<Chunks, Error> {
-        self.0.take().ok_or_else(|| consumed(ruby, "TraceChunks"))
+        let chunks = self.chunks.take();
+        self.tell(0);
+        chunks.ok_or_else(|| consumed(ruby, "TraceChunks"))
+    }
+
+    /// Tells the garbage collector how much memory this holds.
+    fn tell(&self, memory: usize) {
+        let memory = memory as isize;
+        adjust_memory(memory - self.told.replace(memory));
     }
 
     fn open(&self, ruby: &Ruby) -> Result<RefMut<'_, Chunks>, Error> {
-        RefMut::filter_map(self.0.borrow_mut(), Option::as_mut)
+        RefMut::filter_map(self.chunks.borrow_mut(), Option::as_mut)
             .map_err(|_| consumed(ruby, "TraceChunks"))
     }
 }

@@ -33,11 +33,16 @@ module Datadog
       #     - `values_repaired`, `values_left_out`: tags and metrics with broken text, or that can't
       #       be sent
       #     - `payloads_sent`, `bytes_sent` (of request bodies), `retries`
+      #     - `send_time_p50` (of the latest 128 requests), `send_time_max`: Float seconds or nil
       #     - `last_error`: String or nil
 
       # Seconds in a year: no setting needs more, and clocks can add it.
       LONGEST = 31_536_000
       private_constant :LONGEST
+
+      # @!method service_rates
+      #   The sampling rates of the agent's latest answer that had any. Cheap enough for every trace.
+      #   @return [Hash{String => Float}, nil] by `"service:S,env:E"`, frozen
 
       # All options are keywords and optional.
       #
@@ -49,15 +54,19 @@ module Datadog
       #   queued
       # @param max_queue_spans [Integer] spans held at most, waiting and on their way
       # @param max_queue_bytes [Integer] bytes of memory they take at most
+      # @param when_full [:drop_newest, :drop_oldest] what is given up when the queue is full: the chunks
+      #   that find no room, or those that have waited longest
+      # @param max_payload_bytes [Integer] size that the body of one request is filled up to
+      # @param retry_deadline [Numeric] seconds a payload is tried for
       # @param logger [#warn, nil] told of losses when they begin and end; by default a Logger to
       #   standard error
       # @param tracer_version [String] version of the tracer that makes the spans
       # @param test_session_token [String, nil] by which `ddapm-test-agent` tells tests apart
       # @raise [ConfigurationError] for a value that can't be used, naming the option
       def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
-                     max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, logger: nil,
+                     max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
+                     max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
                      tracer_version: VERSION, test_session_token: nil)
-        @logger = logger
         configure(
           agent_url: text(:agent_url, agent_url),
           agent_timeout: seconds(:agent_timeout, agent_timeout),
@@ -65,6 +74,9 @@ module Datadog
           shutdown_timeout: seconds(:shutdown_timeout, shutdown_timeout),
           max_queue_spans: count(:max_queue_spans, max_queue_spans),
           max_queue_bytes: count(:max_queue_bytes, max_queue_bytes),
+          drop_oldest: choice(:when_full, when_full, %i[drop_newest drop_oldest]) == :drop_oldest,
+          max_payload_bytes: count(:max_payload_bytes, max_payload_bytes),
+          retry_deadline: seconds(:retry_deadline, retry_deadline),
           test_session_token: test_session_token && text(:test_session_token, test_session_token),
           tracer_version: text(:tracer_version, tracer_version),
           language: "ruby",
@@ -72,7 +84,7 @@ module Datadog
           interpreter: "#{RUBY_ENGINE}-#{RUBY_PLATFORM}",
           interpreter_vendor: RUBY_ENGINE
         )
-        Exit.watch(self)
+        Registry.add(self, logger)
       end
 
       # Sends chunks now and waits for the answer, without holding up other threads.
@@ -134,9 +146,9 @@ module Datadog
       # Hands lines that came up on other threads to the logger. Whatever that does must not reach
       # the application, which was merely exporting.
       def report
-        return if in_trap?
+        return if in_trap? || !Registry.here?
 
-        take_lines.each { |line| logger.warn("datadog-native-export: #{line}") }
+        take_lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
       rescue StandardError
         nil
       end
@@ -146,16 +158,11 @@ module Datadog
         report
         exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
         unsent = exported - sent - dropped
-        logger.warn("datadog-native-export: #{unsent} spans are lost: the process ends") if unsent.positive?
+        return unless unsent.positive?
+
+        Registry.logger(self).warn("datadog-native-export: #{unsent} spans are lost: the process ends")
       rescue StandardError
         nil
-      end
-
-      def logger
-        return @logger if @logger
-
-        require "logger"
-        Logger.new($stderr)
       end
 
       # A Logger takes a lock, which Ruby forbids in a signal handler.
@@ -188,6 +195,12 @@ module Datadog
         return value if value.is_a?(Integer) && value.between?(1, 2**62)
 
         refuse(option, "an Integer of 1 or more", value)
+      end
+
+      def choice(option, value, choices)
+        return value if choices.include?(value)
+
+        refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value)
       end
 
       def text(option, value)

@@ -1,0 +1,54 @@
+# frozen_string_literal: true
+
+module Datadog
+  module NativeExport
+    # The exporters of this process, with their loggers: what a shareable exporter can't hold itself.
+    # Lives on the main Ractor.
+    #
+    # At the end of the process what is queued is sent, for as long as the longest `shutdown_timeout`.
+    # Exporters stay open, since what runs at exit after this may export more.
+    # @api private
+    module Registry
+      MAIN = Ractor.current
+
+      @exporters = ObjectSpace::WeakMap.new
+      @loggers = {}
+
+      class << self
+        def add(exporter, logger)
+          return unless here?
+
+          @exporters[exporter] = true
+          return unless logger
+
+          id = exporter.object_id
+          @loggers[id] = logger
+          ObjectSpace.define_finalizer(exporter, forget(id))
+        end
+
+        def logger(exporter)
+          id = exporter.object_id
+          @loggers.fetch(id) do
+            require "logger"
+            Logger.new($stderr)
+          end
+        end
+
+        # Whether this is the Ractor that the registry lives on.
+        def here? = Ractor.current == MAIN
+
+        def flush
+          NativeExport.flush_all
+          @exporters.each_key { |exporter| exporter.__send__(:report_at_exit) }
+        end
+
+        private
+
+        def forget(id) = ->(_) { @loggers.delete(id) }
+      end
+
+      at_exit { flush }
+    end
+    private_constant :Registry
+  end
+end

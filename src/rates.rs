@@ -1,0 +1,72 @@
+//! The agent's sampling rates, as its last answer gave them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Rates by `service:S,env:E`, 0 to 1.
+pub type RateByService = Vec<(String, f64)>;
+
+/// Parsed once for each change, so that asking costs next to nothing.
+#[derive(Default)]
+pub struct Rates {
+    version: AtomicU64,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Default)]
+struct Latest {
+    body: String,
+    rates: Arc<RateByService>,
+}
+
+impl Rates {
+    /// Changes when the rates do; 0 until there are any.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub fn latest(&self) -> Arc<RateByService> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&latest.rates)
+    }
+
+    /// Takes the rates from the body of an answer, if it has any: an agent whose rates have not
+    /// changed may leave them out.
+    pub fn update(&self, body: &str) {
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if latest.body == body {
+            return;
+        }
+        let answer = serde_json::from_str::<serde_json::Value>(body);
+        let Some(rates) = answer
+            .as_ref()
+            .ok()
+            .and_then(|answer| answer["rate_by_service"].as_object())
+        else {
+            return;
+        };
+        let rate = |(key, rate): (&String, &serde_json::Value)| Some((key.clone(), rate.as_f64()?));
+        latest.rates = Arc::new(rates.iter().filter_map(rate).collect());
+        latest.body = body.to_owned();
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_rates_are_kept_when_an_answer_has_none() {
+        let rates = Rates::default();
+        assert_eq!((rates.version(), rates.latest().len()), (0, 0));
+        rates.update(r#"{"rate_by_service":{"service:,env:":0.5}}"#);
+        rates.update("{}");
+        rates.update("not JSON");
+        rates.update(r#"{"rate_by_service":{"service:,env:":0.5}}"#);
+        assert_eq!(rates.version(), 1);
+        assert_eq!(*rates.latest(), [("service:,env:".to_owned(), 0.5)]);
+        rates.update(r#"{"rate_by_service":{}}"#);
+        assert_eq!((rates.version(), rates.latest().len()), (2, 0));
+    }
+}
