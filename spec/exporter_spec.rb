@@ -267,6 +267,33 @@ RSpec.describe Datadog::NativeExport::Exporter do
       end
     end
 
+    it "gives way to Ctrl-C, with another thread alive" do
+      hung_agent do |url|
+        reader, writer = IO.pipe
+        pid = Process.fork do
+          # Taken away, so that RSpec's own handler does not run.
+          trap("INT", "DEFAULT")
+          exporter = exporter(url)
+          exporter.export(build_chunks(1))
+          Thread.new { sleep }
+          begin
+            writer << "."
+            exporter.flush(timeout: 30)
+          rescue Interrupt
+            writer << Process.clock_gettime(Process::CLOCK_MONOTONIC)
+          end
+          exit!(0)
+        end
+        writer.close
+        reader.readpartial(1)
+        sleep 0.1
+        sent = now
+        Process.kill("INT", pid)
+        expect(Float(reader.read) - sent).to be < 0.5
+        Process.wait(pid)
+      end
+    end
+
     it "waits on after a signal that is merely handled" do
       hung_agent do |url|
         exporter = exporter(url)
@@ -400,6 +427,22 @@ RSpec.describe Datadog::NativeExport::Exporter do
     expect(exporter.flush(timeout: 10)).to be(true)
     expect(agent.spans.size).to eq(8 * 50 * 3)
     expect(exporter.stats).to include(spans_sent: 1_200, spans_dropped: 0)
+  end
+
+  it "keeps its lines for later when it is used in a signal handler" do
+    exporter = exporter(agent.url)
+    agent.respond_with(400)
+    exporter.export(build_chunks(1))
+    wait_until { exporter.stats[:spans_dropped] == 1 }
+    handled = nil
+    previous = trap("USR2") { handled = exporter.export(build_chunks(1)) }
+    Process.kill("USR2", Process.pid)
+    wait_until { !handled.nil? }
+    trap("USR2", previous)
+
+    expect([handled, log.string]).to eq([true, ""])
+    exporter.flush(timeout: 5)
+    expect(log.string.lines.grep(/refused/).size).to eq(1)
   end
 
   it "gives frozen statistics that add up" do
