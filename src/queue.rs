@@ -4,16 +4,23 @@
 //! add up at every moment. It is held for a few instructions at a time: chunks are moved, never
 //! built, encoded or freed under it.
 
+mod in_flight;
+mod pending;
+mod reply;
+
+pub use in_flight::{Batch, Payload};
+pub use pending::{Goal, Pending};
+pub use reply::{Reply, ReplySlot, ReplyTo};
+
 use crate::chunks::{Chunk, TraceChunks};
 use crate::config::{Config, WhenFull};
-use crate::delivery::{Failure, Observer, Outcome};
 use crate::rates::Rates;
 use crate::size::Size;
 use crate::stats::{Loss, Stats, Times};
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -59,61 +66,6 @@ struct State {
 struct Entry {
     chunks: TraceChunks,
     reply: Option<ReplyTo>,
-}
-
-/// Where the answer to a synchronous send is put.
-pub type ReplySlot = Arc<OnceLock<Reply>>;
-
-/// The answer to a synchronous send while it is being found out. Dropping it hands it in.
-pub struct ReplyTo {
-    slot: ReplySlot,
-    reply: Option<Reply>,
-}
-
-impl ReplyTo {
-    pub fn new(slot: ReplySlot) -> Self {
-        Self { slot, reply: None }
-    }
-
-    /// The first loss is the answer, or else the agent's last one.
-    fn add(&mut self, reply: Reply) {
-        if !matches!(self.reply, Some(Reply::Lost { .. })) {
-            self.reply = Some(reply);
-        }
-    }
-}
-
-impl Drop for ReplyTo {
-    fn drop(&mut self) {
-        let unsent = || Reply::unsent(Loss::Internal, "the sender could not be started".into());
-        let _ = self.slot.set(self.reply.take().unwrap_or_else(unsent));
-    }
-}
-
-/// What became of a synchronous send.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    /// All was accepted; the agent's last answer.
-    Accepted { body: String },
-    /// Something was lost, why, and the agent's answer if there was one.
-    Lost {
-        loss: Loss,
-        detail: String,
-        status: Option<u16>,
-        body: String,
-    },
-}
-
-impl Reply {
-    /// Lost before the agent was asked.
-    pub fn unsent(loss: Loss, detail: String) -> Self {
-        Self::Lost {
-            loss,
-            detail,
-            status: None,
-            body: String::new(),
-        }
-    }
 }
 
 impl Queue {
@@ -366,14 +318,8 @@ impl Queue {
         state.stats.queued -= size;
         state.in_flight_size += size;
         state.in_flight.push(first);
-        Take::Batch(Batch {
-            chunks,
-            in_flight: Arc::new(InFlight {
-                queue: Arc::clone(self),
-                first,
-                reply: Mutex::new(reply),
-            }),
-        })
+        let queue = Arc::clone(self);
+        Take::Batch(Batch::new(queue, first, chunks, reply))
     }
 
     fn has_room(&self, state: &State, more: Size) -> bool {
@@ -423,240 +369,4 @@ enum Take {
     Batch(Batch),
     Later(Option<Instant>),
     Closed,
-}
-
-/// Entries that have left the queue.
-pub struct Batch {
-    pub chunks: Vec<TraceChunks>,
-    in_flight: Arc<InFlight>,
-}
-
-impl Batch {
-    /// Some of its chunks, to be answered for together.
-    pub fn payload(&self, size: Size) -> Payload {
-        Payload {
-            in_flight: Arc::clone(&self.in_flight),
-            left: size,
-            encoded: Arc::default(),
-        }
-    }
-}
-
-/// What the payloads of a batch share; dropped when all of them are answered for.
-struct InFlight {
-    queue: Arc<Queue>,
-    first: u64,
-    reply: Mutex<Option<ReplyTo>>,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        // Handed in before the waiters are woken.
-        *self.reply.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        let mut state = self.queue.lock();
-        state.in_flight.retain(|first| *first != self.first);
-        drop(state);
-        self.queue.answered.notify_all();
-    }
-}
-
-/// Chunks on their way. What was not answered for when it is dropped (the sender panicked) is
-/// counted as lost.
-pub struct Payload {
-    in_flight: Arc<InFlight>,
-    left: Size,
-    /// Bytes of the encoded payload, as long as there is one.
-    encoded: Arc<AtomicUsize>,
-}
-
-impl Payload {
-    pub fn spans(&self) -> usize {
-        self.left.spans
-    }
-
-    pub fn observer(&self) -> Box<dyn Observer> {
-        Box::new(PayloadObserver {
-            queue: Arc::clone(&self.in_flight.queue),
-            encoded: Arc::clone(&self.encoded),
-        })
-    }
-
-    /// Counts what became of all of it.
-    pub fn settle(mut self, outcome: Outcome) {
-        let queue = Arc::clone(&self.in_flight.queue);
-        let mut state = queue.lock();
-        self.release(&mut state);
-        for accepted in &outcome.accepted {
-            state.stats.spans_sent += accepted.spans as u64;
-            state.stats.payloads_sent += 1;
-            state.stats.bytes_sent += accepted.bytes as u64;
-        }
-        for failure in &outcome.failures {
-            let spans = failure.spans as u64;
-            queue.count_lost(&mut state, spans, failure.loss, &failure.detail);
-        }
-        if outcome.failures.is_empty() {
-            state.trouble.sent();
-            queue
-                .has_lines
-                .store(state.trouble.has_lines(), Ordering::Relaxed);
-        }
-        drop(state);
-        for accepted in outcome.accepted {
-            queue.rates.update(&accepted.body);
-            self.answer(Reply::Accepted {
-                body: accepted.body,
-            });
-        }
-        for failure in outcome.failures {
-            let (status, body) = failure.answer.unzip();
-            self.answer(Reply::Lost {
-                loss: failure.loss,
-                detail: failure.detail,
-                status,
-                body: body.unwrap_or_default(),
-            });
-        }
-    }
-
-    /// Counts all of it as lost before a request was made.
-    pub fn give_up(self, loss: Loss, detail: String) {
-        let spans = self.left.spans;
-        self.settle(Outcome {
-            failures: vec![Failure {
-                spans,
-                loss,
-                detail,
-                answer: None,
-            }],
-            ..Outcome::default()
-        });
-    }
-
-    fn release(&mut self, state: &mut State) {
-        state.in_flight_size -= std::mem::take(&mut self.left);
-        state.in_flight_size.memory -= self.encoded.swap(0, Ordering::Relaxed);
-    }
-
-    fn answer(&self, reply: Reply) {
-        let mut slot = self
-            .in_flight
-            .reply
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slot.as_mut() {
-            slot.add(reply);
-        }
-    }
-}
-
-impl Drop for Payload {
-    fn drop(&mut self) {
-        if self.left.spans > 0 {
-            let queue = Arc::clone(&self.in_flight.queue);
-            let mut state = queue.lock();
-            let spans = self.left.spans as u64;
-            self.release(&mut state);
-            let detail = "the sender stopped at an internal error".to_owned();
-            queue.count_lost(&mut state, spans, Loss::Internal, &detail);
-            drop(state);
-            self.answer(Reply::unsent(Loss::Internal, detail));
-        }
-    }
-}
-
-struct PayloadObserver {
-    queue: Arc<Queue>,
-    encoded: Arc<AtomicUsize>,
-}
-
-impl Observer for PayloadObserver {
-    fn encoded(&self, bytes: usize) {
-        let mut state = self.queue.lock();
-        self.encoded.fetch_add(bytes, Ordering::Relaxed);
-        state.in_flight_size.memory += bytes;
-    }
-
-    fn retried(&self) {
-        self.queue.lock().stats.retries += 1;
-    }
-
-    fn answered(&self, took: Duration) {
-        self.queue.lock().times.add(took);
-    }
-}
-
-/// What a thread waits for.
-pub enum Goal {
-    /// All entries below this number have been answered for.
-    Answered(u64),
-    Reply(ReplySlot),
-    /// The queue was closed and has run empty.
-    Ended,
-}
-
-/// A wait for the sender, which another thread can interrupt. Giving up changes nothing about
-/// what is sent.
-pub struct Pending {
-    queue: Arc<Queue>,
-    goal: Goal,
-    interrupted: AtomicBool,
-}
-
-impl Pending {
-    pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
-        Self {
-            queue,
-            goal,
-            interrupted: AtomicBool::new(false),
-        }
-    }
-
-    /// Blocks until the goal is reached, `limit` is over or [`Pending::interrupt`] is called.
-    /// Whether the goal is reached.
-    pub fn wait(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let mut state = self.queue.lock();
-        loop {
-            if self.reached(&state) {
-                return true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed) {
-                return false;
-            }
-            state = self
-                .queue
-                .answered
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-
-    /// Makes the wait that goes on, or else the next one, return at once.
-    pub fn interrupt(&self) {
-        self.interrupted.store(true, Ordering::Relaxed);
-        // Taken so that the flag can't be set between a waiter's look at it and its sleep.
-        drop(self.queue.lock());
-        self.queue.answered.notify_all();
-    }
-
-    pub fn reply(&self) -> Option<&Reply> {
-        match &self.goal {
-            Goal::Reply(slot) => slot.get(),
-            _ => None,
-        }
-    }
-
-    fn reached(&self, state: &State) -> bool {
-        match &self.goal {
-            Goal::Answered(number) => {
-                state.next - state.entries.len() as u64 >= *number
-                    && state.in_flight.iter().all(|first| first >= number)
-            }
-            Goal::Reply(slot) => slot.get().is_some(),
-            Goal::Ended => state.ended,
-        }
-    }
 }

@@ -1,0 +1,81 @@
+//! Waiting for the sender.
+
+use super::{Queue, Reply, ReplySlot, State};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a thread waits for.
+pub enum Goal {
+    /// All entries below this number have been answered for.
+    Answered(u64),
+    Reply(ReplySlot),
+    /// The queue was closed and has run empty.
+    Ended,
+}
+
+/// A wait for the sender, which another thread can interrupt. Giving up changes nothing about
+/// what is sent.
+pub struct Pending {
+    queue: Arc<Queue>,
+    goal: Goal,
+    interrupted: AtomicBool,
+}
+
+impl Pending {
+    pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
+        Self {
+            queue,
+            goal,
+            interrupted: AtomicBool::new(false),
+        }
+    }
+
+    /// Blocks until the goal is reached, `limit` is over or [`Pending::interrupt`] is called.
+    /// Whether the goal is reached.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut state = self.queue.lock();
+        loop {
+            if self.reached(&state) {
+                return true;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed) {
+                return false;
+            }
+            state = self
+                .queue
+                .answered
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Makes the wait that goes on, or else the next one, return at once.
+    pub fn interrupt(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+        // Taken so that the flag can't be set between a waiter's look at it and its sleep.
+        drop(self.queue.lock());
+        self.queue.answered.notify_all();
+    }
+
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.goal {
+            Goal::Reply(slot) => slot.get(),
+            _ => None,
+        }
+    }
+
+    fn reached(&self, state: &State) -> bool {
+        match &self.goal {
+            Goal::Answered(number) => {
+                state.next - state.entries.len() as u64 >= *number
+                    && state.in_flight.iter().all(|first| first >= number)
+            }
+            Goal::Reply(slot) => slot.get().is_some(),
+            Goal::Ended => state.ended,
+        }
+    }
+}
