@@ -1,9 +1,8 @@
 //! `meta_struct` values: Ruby objects to MessagePack and back, with no Ruby object in between.
 
 use crate::errors::describe;
-use crate::ruby::{Whole, each_pair, same_object, with_bytes};
+use crate::ruby::{Encodings, StringFacts, Whole, each_pair, same_object, with_bytes};
 use crate::text::Text;
-use magnus::encoding::EncodingCapable;
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{
     Error, ExceptionClass, Float, IntoValue, RArray, RHash, RString, Ruby, Symbol, Value,
@@ -115,12 +114,16 @@ impl Encoder<'_> {
 
     /// A binary String is text if it can be.
     fn string(&mut self, string: RString) -> Result<(), Refusal> {
-        let is_binary = string.enc_get() == self.ruby.ascii8bit_encindex()
-            && with_bytes(string, |bytes| str::from_utf8(bytes).is_err());
-        if is_binary {
-            with_bytes(string, |bytes| {
-                written(encode::write_bin(&mut self.out, bytes))
+        let facts = StringFacts::of(string);
+        let is_binary = facts.encoding == Encodings::get().binary
+            && with_bytes(string, facts.frozen, |bytes| {
+                let is_binary = str::from_utf8(bytes).is_err();
+                if is_binary {
+                    written(encode::write_bin(&mut self.out, bytes));
+                }
+                is_binary
             });
+        if is_binary {
             return Ok(());
         }
         self.text(string.as_value())

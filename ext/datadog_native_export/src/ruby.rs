@@ -2,13 +2,15 @@
 //!
 //! Everything here runs with the GVL held and on a Ruby thread; holding a [`Value`] proves it.
 
+use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::value::ReprValue;
 use magnus::{Error, Object, RClass, RHash, RString, Symbol, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A Ruby Integer, as far as it fits into 128 bits and a sign.
@@ -132,22 +134,86 @@ pub fn transcode(string: RString, replace: bool) -> Result<RString, Error> {
     RString::from_value(encoded).ok_or_else(|| unreachable!("an encoded String is a String"))
 }
 
+/// What Ruby knows of a String without looking at its bytes again.
+pub struct StringFacts {
+    pub encoding: c_int,
+    pub coderange: Coderange,
+    pub frozen: bool,
+}
+
+impl StringFacts {
+    /// Reads the flags of the object, where Ruby keeps all of this; a call for each would cost more
+    /// than the copy of the text.
+    pub fn of(string: RString) -> Self {
+        const ENCODING: rb_sys::VALUE = rb_sys::ruby_encoding_consts::RUBY_ENCODING_MASK as _;
+        const SHIFT: u32 = rb_sys::ruby_encoding_consts::RUBY_ENCODING_SHIFT as _;
+        const ELSEWHERE: c_int = rb_sys::ruby_encoding_consts::RUBY_ENCODING_INLINE_MAX as _;
+        const CODERANGE: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_MASK as _;
+        const SEVEN_BIT: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_7BIT as _;
+        const VALID: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_VALID as _;
+        const FROZEN: rb_sys::VALUE = rb_sys::ruby_fl_type::RUBY_FL_FREEZE as _;
+
+        // SAFETY: a String is on the heap and has a header.
+        let flags = unsafe { (*(string.as_raw() as *const rb_sys::RBasic)).flags };
+        let mut encoding = ((flags & ENCODING) >> SHIFT) as c_int;
+        if encoding == ELSEWHERE {
+            // SAFETY: it reads the encoding of a String.
+            encoding = unsafe { rb_sys::rb_enc_get_index(string.as_raw()) };
+        }
+        Self {
+            encoding,
+            coderange: match flags & CODERANGE {
+                SEVEN_BIT => Coderange::SevenBit,
+                VALID => Coderange::Valid,
+                0 => string.enc_coderange_scan(),
+                _ => Coderange::Broken,
+            },
+            frozen: flags & FROZEN != 0,
+        }
+    }
+}
+
+/// The indexes of the encodings whose bytes are taken as they are.
+pub struct Encodings {
+    pub utf8: c_int,
+    pub us_ascii: c_int,
+    pub binary: c_int,
+}
+
+impl Encodings {
+    pub fn get() -> &'static Self {
+        static INDEXES: OnceLock<Encodings> = OnceLock::new();
+        // SAFETY: the calls return constants of the running Ruby.
+        INDEXES.get_or_init(|| unsafe {
+            Self {
+                utf8: rb_sys::rb_utf8_encindex(),
+                us_ascii: rb_sys::rb_usascii_encindex(),
+                binary: rb_sys::rb_ascii8bit_encindex(),
+            }
+        })
+    }
+}
+
 /// Reads the bytes of a string: its own when it is frozen, or else a copy. `IO#readpartial` has the
 /// kernel write into a String while other threads run, so that even with the GVL held its bytes may
 /// change between two looks.
-pub fn with_bytes<R>(string: RString, read: impl FnOnce(&[u8]) -> R) -> R {
+pub fn with_bytes<R>(string: RString, frozen: bool, read: impl FnOnce(&[u8]) -> R) -> R {
     const ON_STACK: usize = 256;
     // SAFETY: the slice is read once, into a copy, or belongs to a frozen String, which nothing
     // changes. `string` is on the stack until the end, so that it is not collected. `read` gets
     // the memory of a frozen String, which does not move while it is referred to from the stack.
     let bytes = unsafe { string.as_slice() };
-    let result = if string.is_frozen() {
+    let result = if frozen {
         read(bytes)
     } else if bytes.len() <= ON_STACK {
-        let mut copy = [0; ON_STACK];
-        let copy = &mut copy[..bytes.len()];
-        copy.copy_from_slice(bytes);
-        read(copy)
+        let mut copy = [const { MaybeUninit::<u8>::uninit() }; ON_STACK];
+        // SAFETY: `copy` has room for `bytes`, and as many of its bytes as are read are written.
+        read(unsafe {
+            copy.as_mut_ptr()
+                .cast::<u8>()
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            std::slice::from_raw_parts(copy.as_ptr().cast(), bytes.len())
+        })
     } else {
         let copy = bytes.to_vec();
         read(&copy)

@@ -1,15 +1,18 @@
 //! Ruby text as it is sent: UTF-8, whatever it was.
 
 use crate::errors::wrong_class;
-use crate::ruby::{is_exactly, symbol_text, transcode, with_bytes};
+use crate::ruby::{Encodings, StringFacts, is_exactly, symbol_text, transcode, with_bytes};
 use libdd_tinybytes::BytesString;
-use magnus::encoding::{Coderange, EncodingCapable};
+use magnus::encoding::Coderange;
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
 
 /// Text to be read as UTF-8.
 pub struct Text {
     string: RString,
+    frozen: bool,
+    /// It is frozen and ASCII.
+    is_ascii: bool,
     /// Something in it could not be transcoded and was replaced.
     replaced: bool,
     /// Among the keys of a Hash no other can have the same text. Ruby tells keys of the same bytes
@@ -50,19 +53,19 @@ impl Text {
 
     /// Binary strings are taken for UTF-8, as are those whose encoding has no way to UTF-8.
     fn new(ruby: &Ruby, string: RString) -> Result<Self, Error> {
-        let known = string.enc_coderange_scan();
-        let encoding = string.enc_get();
+        let known = Encodings::get();
+        let facts = StringFacts::of(string);
+        let is_utf8 = facts.encoding == known.utf8;
+        let is_ascii = facts.coderange == Coderange::SevenBit;
         let mut text = Self {
             string,
+            frozen: facts.frozen,
+            is_ascii: is_ascii && facts.frozen,
             replaced: false,
             unique: is_exactly(string, ruby.class_string())
-                && (known == Coderange::SevenBit
-                    || known == Coderange::Valid && encoding == ruby.utf8_encindex()),
+                && (is_ascii || is_utf8 && facts.coderange == Coderange::Valid),
         };
-        if known == Coderange::SevenBit
-            || encoding == ruby.utf8_encindex()
-            || encoding == ruby.usascii_encindex()
-            || encoding == ruby.ascii8bit_encindex()
+        if is_ascii || is_utf8 || facts.encoding == known.us_ascii || facts.encoding == known.binary
         {
             return Ok(text);
         }
@@ -71,6 +74,8 @@ impl Text {
             match transcode(string, replace) {
                 Ok(encoded) => {
                     text.string = encoded;
+                    text.frozen = false;
+                    text.is_ascii = false;
                     text.replaced = replace;
                     break;
                 }
@@ -87,10 +92,8 @@ impl Text {
     /// have changed since it looked, and what it transcodes it takes for valid without a look: from
     /// CESU-8 and UTF8-DoCoMo broken bytes come through.
     pub fn read<R>(&self, read: impl FnOnce(&str, bool) -> R) -> R {
-        let is_ascii =
-            self.string.is_frozen() && self.string.enc_coderange_scan() == Coderange::SevenBit;
-        with_bytes(self.string, |bytes| {
-            if is_ascii {
+        with_bytes(self.string, self.frozen, |bytes| {
+            if self.is_ascii {
                 // SAFETY: Ruby has looked at all of its bytes, and they cannot have changed.
                 return read(unsafe { str::from_utf8_unchecked(bytes) }, self.replaced);
             }

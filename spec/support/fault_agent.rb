@@ -1,0 +1,289 @@
+# frozen_string_literal: true
+
+require "msgpack"
+require "socket"
+
+module Support
+  # An agent that misbehaves as it is told to, request by request, and counts what it got all the same.
+  #
+  # A step says what becomes of one request with traces, as a Hash:
+  #
+  # - `status:`, `headers:`, `body:` of the answer, by default 200 and no rates
+  # - `reset:` the connection: on the `:request`, unread; in the middle of its `:body`; or instead of the
+  #   `:answer`, so that the client can't know that its spans have arrived
+  # - `raw:` bytes to be written for an answer, after which the connection is closed
+  # - `early:` the answer comes before the body is read
+  # - `hang:` reads and never answers; with `raw:`, after that much of an answer
+  # - `delay:` seconds, or `wait:` a Queue, between taking the spans and answering
+  # - `slow:` bytes to read at a time, a hundred times a second
+  #
+  # or as a Proc that is called with the {Attempt}, once it has been read, and returns such a Hash or nil.
+  class FaultAgent
+    # A request with traces. `headers`, `body` and `traces` are there once they have been read.
+    Attempt = Struct.new(:at, :headers, :body, :traces, :delivered, keyword_init: true) do
+      def span_ids = traces.flatten(1).map { |span| span["span_id"] }
+    end
+
+    INFO = '{"version":"7.70.0","endpoints":["/v0.4/traces"],"span_events":true}'
+    HALF_AN_ANSWER = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"rate_by"
+    # Below those that connections get: what connects to a port of its own while nobody listens there may
+    # reach itself.
+    PORTS = (20_000..30_000)
+
+    def self.start(**options)
+      agent = new(**options)
+      yield agent
+    ensure
+      agent&.stop
+    end
+
+    # The step for all requests that {#script} does not tell of.
+    attr_writer :usual
+    # The step for `/info`: only `hang:`, `reset: :request` and `status:` mean something there.
+    attr_writer :info
+    # Bodies beyond so many bytes are answered with 413, whatever the steps say.
+    attr_writer :max_body_bytes
+
+    # @param path [String, nil] of a Unix socket, instead of a port
+    def initialize(path: nil)
+      @path = path
+      @lock = Mutex.new
+      @script = []
+      @usual = @info = {}
+      @attempts = []
+      @received = Hash.new(0)
+      @unanswered = Hash.new(0)
+      @problems = []
+      @connections = []
+      @at_once = @most_at_once = 0
+      start
+    end
+
+    def url
+      @path ? "unix://#{@path}" : "http://127.0.0.1:#{@port}"
+    end
+
+    # Listens, on the same port or path as before.
+    def start
+      @listener = @path ? UNIXServer.new(@path) : listen
+      @acceptor = Thread.new { accept(@listener) }
+      self
+    end
+
+    # Goes away, with all connections. Idempotent.
+    def stop
+      @listener.close
+      @acceptor.join
+      File.unlink(@path) if @path && File.exist?(@path)
+      disconnect
+    end
+
+    # Closes all connections and goes on to listen.
+    def disconnect
+      threads = @lock.synchronize { @connections.slice!(0..) }
+      # Each closes its connection.
+      threads.each(&:kill).each(&:join)
+      self
+    end
+
+    # Adds steps for the requests that come next.
+    def script(*steps)
+      @lock.synchronize { @script.concat(steps) }
+      self
+    end
+
+    # Requests with traces, unread ones included.
+    def attempts = @lock.synchronize { @attempts.dup }
+
+    # How often each span has been delivered, by its id.
+    def received = @lock.synchronize { @received.dup }
+
+    # Ids of spans that were delivered in a request whose answer did not reach the client.
+    def unanswered = @lock.synchronize { @unanswered.keys }
+
+    # What was wrong with requests.
+    def problems = @lock.synchronize { @problems.dup }
+
+    # The largest number of requests with traces that were under way at the same time.
+    def most_at_once = @lock.synchronize { @most_at_once }
+
+    private
+
+    def listen
+      return TCPServer.new("127.0.0.1", @port) if @port
+
+      port = rand(PORTS)
+      TCPServer.new("127.0.0.1", port).tap { @port = port }
+    rescue Errno::EADDRINUSE
+      @port ? raise : retry
+    end
+
+    def accept(listener)
+      loop do
+        socket = listener.accept
+        @lock.synchronize { @connections << Thread.new { converse(socket) } }
+      end
+    rescue IOError, Errno::EBADF
+      # Stopped.
+    end
+
+    def converse(socket)
+      # Unread, so that a reset can come before anything has been read.
+      while (first = socket.recv(1, Socket::MSG_PEEK)) && !first.empty?
+        break unless first == "G" ? answer_info(socket) : under_way { answer_traces(socket) }
+      end
+    rescue IOError, SystemCallError
+      # The client went away.
+    rescue StandardError => e
+      report(e.full_message(highlight: false))
+    ensure
+      socket.close
+    end
+
+    def under_way
+      @lock.synchronize { @most_at_once = [@most_at_once, @at_once += 1].max }
+      yield
+    ensure
+      @lock.synchronize { @at_once -= 1 }
+    end
+
+    def answer_info(socket)
+      return reset(socket) if @info[:reset]
+
+      read_head(socket)
+      return wait_for_end(socket) if @info[:hang]
+
+      write(socket, @info.fetch(:status, 200), {}, INFO)
+    end
+
+    # Whether the connection can be used further.
+    def answer_traces(socket)
+      attempt = Attempt.new(at: Process.clock_gettime(Process::CLOCK_MONOTONIC))
+      step = @lock.synchronize do
+        @attempts << attempt
+        @script.shift || @usual
+      end
+      early, late = step.is_a?(Proc) ? [{}, step] : [step, ->(_) { step }]
+      return reset(socket) if early[:reset] == :request
+
+      attempt.headers = read_head(socket)
+      write_answer(socket, early) if early[:early]
+      attempt.body = read_body(socket, attempt.headers, early) or return reset(socket)
+      decode(attempt)
+      early[:early] || answer(socket, attempt, late.call(attempt) || {})
+    end
+
+    def answer(socket, attempt, step)
+      step = { status: 413 } if @max_body_bytes && attempt.body.bytesize > @max_body_bytes
+      deliver(attempt) if takes?(step)
+      sleep(step[:delay]) if step[:delay]
+      step[:wait]&.pop
+      return reset(socket) if step[:reset]
+
+      socket.write(step[:raw]) if step[:raw]
+      return wait_for_end(socket) if step[:hang]
+      return if step[:raw]
+
+      gone = gone?(socket)
+      write_answer(socket, step)
+      # What is still there after the answer was written has got it.
+      answered(attempt) if attempt.delivered && !gone
+      true
+    end
+
+    def takes?(step)
+      return step[:raw].match?(%r{\AHTTP/1\.1 2}) if step[:raw]
+
+      !step[:hang] && step.fetch(:status, 200).between?(200, 299)
+    end
+
+    def deliver(attempt)
+      @lock.synchronize do
+        attempt.delivered = true
+        attempt.span_ids.each do |id|
+          @received[id] += 1
+          @unanswered[id] += 1
+        end
+      end
+    end
+
+    def answered(attempt)
+      @lock.synchronize do
+        attempt.span_ids.each { |id| @unanswered.delete(id) if (@unanswered[id] -= 1).zero? }
+      end
+    end
+
+    def decode(attempt)
+      attempt.traces = MessagePack.unpack(attempt.body)
+      count = attempt.headers["x-datadog-trace-count"]
+      report("#{attempt.traces.size} chunks were announced as #{count.inspect}") if count != attempt.traces.size.to_s
+      report("a chunk has no spans") if attempt.traces.any?(&:empty?)
+    rescue MessagePack::UnpackError, EOFError => e
+      # More or less than one value: Content-Length was wrong, or the body was cut in the wrong place.
+      attempt.traces = []
+      report("a body of #{attempt.body.bytesize} bytes is no MessagePack: #{e.class} #{e.message}")
+    end
+
+    def report(problem) = @lock.synchronize { @problems << problem }
+
+    def read_head(socket)
+      socket.gets("\r\n")
+      headers = {}
+      until (line = socket.gets("\r\n") || raise(EOFError)) == "\r\n"
+        name, value = line.chomp.split(/:\s*/, 2)
+        report("#{name} comes twice") if headers.key?(name.downcase)
+        headers[name.downcase] = value
+      end
+      headers
+    end
+
+    # nil when the step is to stop in the middle.
+    def read_body(socket, headers, step)
+      size = Integer(headers.fetch("content-length"))
+      if step[:reset] == :body
+        socket.read(size / 2)
+        return
+      end
+      return read_exactly(socket, size) unless step[:slow]
+
+      # The kernel would read for us.
+      socket.setsockopt(:SOCKET, :RCVBUF, step[:slow])
+      body = "".b
+      until body.bytesize == size
+        body << read_exactly(socket, [step[:slow], size - body.bytesize].min)
+        sleep 0.01
+      end
+      body
+    end
+
+    def read_exactly(socket, size)
+      bytes = socket.read(size)
+      bytes.to_s.bytesize == size ? bytes.to_s : raise(EOFError)
+    end
+
+    def write_answer(socket, step)
+      write(socket, step.fetch(:status, 200), step[:headers] || {}, step[:body] || "{}")
+    end
+
+    def write(socket, status, headers, body)
+      # Neither 204 nor 304 has a body.
+      body, length = [204, 304].include?(status) ? ["", {}] : [body, { "Content-Length" => body.bytesize }]
+      lines = length.merge(headers).map { |name, value| "#{name}: #{value}\r\n" }
+      socket.write("HTTP/1.1 #{status} Status\r\n#{lines.join}\r\n#{body}")
+    end
+
+    def reset(socket)
+      socket.setsockopt(Socket::Option.linger(true, 0))
+      false
+    end
+
+    def wait_for_end(socket)
+      socket.read(1)
+      false
+    end
+
+    def gone?(socket)
+      socket.recv_nonblock(1, Socket::MSG_PEEK, exception: false) != :wait_readable
+    end
+  end
+end
