@@ -86,8 +86,8 @@ RSpec.describe Datadog::NativeExport::Exporter do
       expect(exporter.export(build_chunks(6, trace_id: 3))).to be(false)
       exporter.export(build_chunks(1, trace_id: 4))
       exporter.flush(timeout: 5)
-      expect(agent.spans.map { |span| span["trace_id"] }).to eq([4])
-      expect(exporter.stats).to include(spans_exported: 14, spans_dropped: 13, spans_sent: 1)
+      expect(agent.spans.map { |span| span["trace_id"] }).to eq([2, 2, 2, 4])
+      expect(exporter.stats).to include(spans_exported: 14, spans_dropped: 10, spans_sent: 4)
     end
 
     it "returns false after shutdown, and counts" do

@@ -55,6 +55,20 @@ RSpec.describe "A process" do
       end
     end
 
+    it "says what forgotten exporters lose, too" do
+      hung_agent do |url|
+        _, errors, = run_ruby(<<~RUBY, url)
+          #{script}
+          10.times do
+            Exporter.new(agent_url: ARGV[0], flush_interval: 0.01).export(TraceChunks.new.begin_chunk <<
+              Span.new(name: "forgotten", trace_id: 1, span_id: 1, start: 0, duration: 0))
+          end
+          GC.start
+        RUBY
+        expect(errors.scan(/(\d+) spans are lost/).flatten.sum { |spans| Integer(spans) }).to eq(10)
+      end
+    end
+
     it "keeps its status when a logger raises" do
       hung_agent do |url|
         failing = "Class.new { def warn(*) = raise('no') }.new"

@@ -29,6 +29,7 @@ pub struct AgentInfo {
 #[derive(Default)]
 struct Known {
     asked: Option<Instant>,
+    stale: bool,
     /// The last `Datadog-Agent-State`, which changes when `/info` does.
     state: Option<String>,
 }
@@ -59,12 +60,17 @@ impl AgentInfo {
     /// Asks the agent in the background when that is due.
     pub fn keep_fresh(&self) {
         let answered = self.found.answered.load(Ordering::Relaxed);
-        let fresh = if answered { REFRESH } else { TRY_AGAIN };
         let mut known = self.known();
+        let fresh = if answered && !known.stale {
+            REFRESH
+        } else {
+            TRY_AGAIN
+        };
         if known.asked.is_some_and(|asked| asked.elapsed() < fresh) {
             return;
         }
         known.asked = Some(Instant::now());
+        known.stale = false;
         drop(known);
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = self.url.clone();
@@ -91,9 +97,7 @@ impl AgentInfo {
     pub fn note_state(&self, state: Option<String>) {
         let mut known = self.known();
         if state.is_some() && state != known.state {
-            if known.state.is_some() {
-                known.asked = None;
-            }
+            known.stale |= known.state.is_some();
             known.state = state;
         }
     }

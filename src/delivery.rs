@@ -27,6 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// An agent answers with sampling rates or a short error.
 const LARGEST_ANSWER: usize = 1024 * 1024;
 const SHOWN_OF_ANSWER: usize = 200;
+/// How the HTTP client says that an answer was larger (`http_body_util::LengthLimitError`).
+const BODY_LIMIT: &str = "length limit exceeded";
 const TRACE_COUNT: &str = "x-datadog-trace-count";
 
 tokio::task_local! {
@@ -131,10 +133,13 @@ impl Delivery {
                     self.outcome().accepted.push(accepted);
                     last = Some(response);
                 }
-                Err(failure) => match split_refused(&part, &failure) {
-                    Some([first, second]) => parts.extend([second, first]),
-                    None => self.outcome().failures.push(failure),
-                },
+                Err(failure) => {
+                    let over = Instant::now() >= deadline;
+                    match split_refused(&part, &failure).filter(|_| !over) {
+                        Some([first, second]) => parts.extend([second, first]),
+                        None => self.outcome().failures.push(failure),
+                    }
+                }
             }
         }
         match last {
@@ -162,8 +167,9 @@ impl Delivery {
                 self.observer.retried();
             }
             let started = Instant::now();
-            let limit = deadline.min(started + self.request_timeout);
-            let attempt = tokio::time::timeout_at(limit, http.request(part.request.clone())).await;
+            // A request that was begun has all of its time: cut short, it may have arrived.
+            let request = http.request(part.request.clone());
+            let attempt = tokio::time::timeout(self.request_timeout, request).await;
             let cause = match attempt {
                 Ok(Ok(response)) => {
                     self.gate.reached();
@@ -173,28 +179,38 @@ impl Delivery {
                         return Ok(response);
                     }
                     let failure = self.refused(part, &response);
-                    let pause = retry_after(&response).unwrap_or_else(|| jittered(wait));
-                    if !may_succeed_later(response.status()) || Instant::now() + pause > deadline {
+                    let pause = jittered(wait).max(retry_after(&response));
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if !may_succeed_later(response.status()) || pause > left {
                         return Err(failure);
                     }
                     tokio::time::sleep(pause).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                     continue;
                 }
-                Ok(Err(error)) => cause(error),
+                Ok(Err(error)) => {
+                    let cause = cause(error);
+                    if cause.contains(BODY_LIMIT) {
+                        self.gate.reached();
+                        return Err(self.unreadable(part, &cause));
+                    }
+                    cause
+                }
                 Err(_) => format!("no answer within {:.3} s", started.elapsed().as_secs_f64()),
             };
             self.gate.unreachable(&cause);
-            if Instant::now() >= deadline {
-                return Err(self.unreachable(part, &cause));
-            }
+            drop(turn);
+            // What failed steps back behind the others: it may be this payload that the agent can't
+            // stand.
+            tokio::time::sleep_until(deadline.min(Instant::now() + jittered(wait))).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
     fn refused(&self, part: &Part, response: &Response<Bytes>) -> Failure {
         let status = response.status();
         let body = text(response);
-        let shown: String = body.chars().take(SHOWN_OF_ANSWER).collect();
+        let shown = shown(&body);
         let agent = &self.agent;
         Failure {
             spans: part.spans,
@@ -204,6 +220,16 @@ impl Delivery {
             },
             detail: format!("the agent at {agent} answered {status}: {shown}"),
             answer: Some((status.as_u16(), body)),
+        }
+    }
+
+    fn unreadable(&self, part: &Part, cause: &str) -> Failure {
+        let agent = &self.agent;
+        Failure {
+            spans: part.spans,
+            loss: Loss::Refused,
+            detail: format!("the answer of the agent at {agent} cannot be read: {cause}"),
+            answer: None,
         }
     }
 
@@ -248,9 +274,18 @@ fn may_succeed_later(status: StatusCode) -> bool {
 }
 
 /// `Retry-After` in seconds; the form with a date is not used by agents.
-fn retry_after(response: &Response<Bytes>) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+fn retry_after(response: &Response<Bytes>) -> Duration {
+    let header = response.headers().get(RETRY_AFTER);
+    let seconds = header.and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default())
+}
+
+/// The beginning of an answer, for logs: on one line, without control characters.
+fn shown(body: &str) -> String {
+    let shown = body.chars().take(SHOWN_OF_ANSWER);
+    shown
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 fn text(response: &Response<Bytes>) -> String {

@@ -3,6 +3,7 @@
 //! However many payloads wait, an agent that is down sees one request for each growing wait; when it
 //! answers again all of them go on.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -13,8 +14,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 pub struct Gate {
     turn: Semaphore,
+    /// Deliveries that have their turn or wait for it.
+    inside: AtomicUsize,
     down: Mutex<Option<Down>>,
-    up: Notify,
+    changed: Notify,
 }
 
 struct Down {
@@ -23,39 +26,78 @@ struct Down {
     until: Instant,
 }
 
+/// The turn to make a request; the next one waits until it is dropped.
+pub struct Turn<'a> {
+    _permit: SemaphorePermit<'a>,
+    _inside: Inside<'a>,
+}
+
+struct Inside<'a>(&'a Gate);
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::Relaxed);
+        self.0.changed.notify_waiters();
+    }
+}
+
 impl Gate {
     pub fn new() -> Self {
         Self {
             turn: Semaphore::new(1),
+            inside: AtomicUsize::new(0),
             down: Mutex::new(None),
-            up: Notify::new(),
+            changed: Notify::new(),
         }
     }
 
-    /// Waits for the turn to make a request; the next one waits until the permit is dropped.
+    /// Waits until a request could be made at once. What comes meanwhile is better off in the queue,
+    /// where it is merged with others, can still be given up for newer data, and has all of its time
+    /// before it.
+    pub async fn vacant(&self) {
+        loop {
+            let changed = self.changed.notified();
+            let closed_until = self.closed_until();
+            if closed_until.is_none() && self.inside.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            tokio::select! {
+                () = changed => {}
+                () = tokio::time::sleep_until(closed_until.unwrap_or_else(Instant::now)),
+                    if closed_until.is_some() => {}
+            }
+        }
+    }
+
+    /// Waits for the turn to make a request.
     ///
     /// # Errors
     /// Why the agent cannot be reached, when `deadline` comes first.
-    pub async fn enter(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, String> {
+    pub async fn enter(&self, deadline: Instant) -> Result<Turn<'_>, String> {
+        self.inside.fetch_add(1, Ordering::Relaxed);
+        let inside = Inside(self);
         loop {
-            let up = self.up.notified();
+            if Instant::now() >= deadline {
+                return Err(self.cause());
+            }
+            let changed = self.changed.notified();
             if let Some(until) = self.closed_until() {
                 tokio::select! {
-                    () = up => {}
+                    () = changed => {}
                     () = tokio::time::sleep_until(until.min(deadline)) => {}
-                }
-                if until > deadline && Instant::now() >= deadline {
-                    return Err(self.cause());
                 }
                 continue;
             }
-            let turn = tokio::time::timeout_at(deadline, self.turn.acquire()).await;
-            let Ok(Ok(permit)) = turn else {
+            let permit = tokio::time::timeout_at(deadline, self.turn.acquire()).await;
+            let Ok(Ok(permit)) = permit else {
                 return Err(self.cause());
             };
             // Whoever had the turn may have found the agent down.
             if self.closed_until().is_none() {
-                return Ok(permit);
+                return Ok(Turn {
+                    _permit: permit,
+                    _inside: inside,
+                });
             }
         }
     }
@@ -63,7 +105,7 @@ impl Gate {
     /// The agent answered.
     pub fn reached(&self) {
         if self.down().take().is_some() {
-            self.up.notify_waiters();
+            self.changed.notify_waiters();
         }
     }
 

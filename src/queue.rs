@@ -115,29 +115,35 @@ impl Queue {
             }
             return true;
         }
-        let evicted = match self.when_full {
-            WhenFull::DropNewest => Vec::new(),
-            WhenFull::DropOldest => self.make_room(&mut state, size),
-        };
         if self.has_room(&state, size) {
             self.enter(state, chunks, reply);
-            drop(evicted);
             return true;
         }
         let mut chunks = chunks;
         let mut taken = TraceChunks::default();
+        let mut evicted = Vec::new();
         while let Some(chunk) = chunks.first_size() {
             let mut together = taken.size();
             together += chunk;
+            if self.when_full == WhenFull::DropOldest {
+                self.make_room(&mut state, together, &mut evicted);
+            }
             if !self.has_room(&state, together) {
                 break;
             }
             taken.extend(chunks.pop_front());
         }
         let lost = chunks.size().spans as u64;
+        let all_lost = lost
+            + evicted
+                .iter()
+                .map(|chunk| chunk.size().spans as u64)
+                .sum::<u64>();
         let detail = self.full();
-        self.count_lost(&mut state, lost, Loss::QueueFull, &detail);
-        if let Some(reply) = &mut reply {
+        self.count_lost(&mut state, all_lost, Loss::QueueFull, &detail);
+        if lost > 0
+            && let Some(reply) = &mut reply
+        {
             reply.add(Reply::unsent(Loss::QueueFull, detail));
         }
         if taken.is_empty() {
@@ -145,21 +151,24 @@ impl Queue {
         } else {
             self.enter(state, taken, reply);
         }
-        // What is left of `chunks` and `evicted` is freed here, without the lock.
-        drop(evicted);
+        // What was evicted is answered for, and freed here, without the lock.
+        if !evicted.is_empty() {
+            self.answered.notify_all();
+        }
         lost == 0
     }
 
-    /// Gives up what has waited longest until there is room for `more`.
-    fn make_room(&self, state: &mut State, more: Size) -> Vec<Chunk> {
-        let mut evicted = Vec::new();
-        let mut spans = 0;
+    /// Gives up what has waited longest until there is room for `more`, if there can be.
+    fn make_room(&self, state: &mut State, more: Size, evicted: &mut Vec<Chunk>) {
+        let on_its_way = state.in_flight_size;
+        if !self.is_within(on_its_way, more) {
+            return;
+        }
         while !self.has_room(state, more)
             && let Some(entry) = state.entries.front_mut()
         {
             if let Some(chunk) = entry.chunks.pop_front() {
                 state.stats.queued -= chunk.size();
-                spans += chunk.size().spans as u64;
                 if let Some(reply) = &mut entry.reply {
                     reply.add(Reply::unsent(Loss::QueueFull, self.full()));
                 }
@@ -169,13 +178,9 @@ impl Queue {
                 state.entries.pop_front();
             }
         }
-        if spans > 0 {
-            self.count_lost(state, spans, Loss::QueueFull, &self.full());
-        }
         if state.entries.is_empty() {
             state.oldest = None;
         }
-        evicted
     }
 
     fn full(&self) -> String {
@@ -323,9 +328,13 @@ impl Queue {
     }
 
     fn has_room(&self, state: &State, more: Size) -> bool {
-        let (queued, in_flight) = (state.stats.queued, state.in_flight_size);
-        queued.spans + in_flight.spans + more.spans <= self.max_spans
-            && queued.memory + in_flight.memory + more.memory <= self.max_bytes
+        let mut held = state.stats.queued;
+        held += state.in_flight_size;
+        self.is_within(held, more)
+    }
+
+    fn is_within(&self, held: Size, more: Size) -> bool {
+        held.spans + more.spans <= self.max_spans && held.memory + more.memory <= self.max_bytes
     }
 
     fn enter(&self, mut state: MutexGuard<State>, chunks: TraceChunks, reply: Option<ReplyTo>) {

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 /// What an agent takes at most in one request (`max_request_bytes` of the Go agent).
 const AGENT_MAX_BYTES: usize = 25 * 1024 * 1024;
 /// Beyond any delivery: the trace exporter's own timeout must not cut one off.
-const LIBRARY_TIMEOUT_MS: u64 = 3_600_000;
+const LIBRARY_TIMEOUT_MS: u64 = 400 * 24 * 3_600_000;
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 const WORKERS_STOP: Duration = Duration::from_secs(5);
 
@@ -59,9 +59,14 @@ async fn send_all(
     let mut exporter = None;
     // Payloads wait for their retries side by side; the gate lets one at a time to the agent.
     let mut deliveries = JoinSet::new();
-    while let Some(mut batch) = queue.next().await {
+    loop {
+        gate.vacant().await;
+        let Some(mut batch) = queue.next().await else {
+            break;
+        };
         while deliveries.try_join_next().is_some() {}
         for (chunks, payload) in payloads(&config, &mut batch) {
+            gate.vacant().await;
             info.keep_fresh();
             if exporter.is_none() {
                 match build(&config, runtime).await {
@@ -85,6 +90,8 @@ async fn send_all(
                 });
                 let (exporter, info) = (Arc::clone(exporter), Arc::clone(&info));
                 deliveries.spawn(deliver(exporter, delivery, info, chunks, payload));
+                // Lets it begin, so that the gate is not vacant.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -65,6 +65,13 @@ pub struct Stats {
     pub last_error: Option<String>,
 }
 
+impl Stats {
+    /// Spans that are neither sent nor lost yet.
+    pub fn unsettled(&self) -> u64 {
+        self.spans_exported - self.spans_sent - self.dropped.iter().sum::<u64>()
+    }
+}
+
 /// The times of the latest requests.
 #[derive(Default)]
 pub struct Times {

@@ -61,6 +61,11 @@ impl Pending {
         self.queue.answered.notify_all();
     }
 
+    /// Spans of that queue that are neither sent nor lost yet.
+    pub fn unsettled(&self) -> u64 {
+        self.queue.stats().unsettled()
+    }
+
     pub fn reply(&self) -> Option<&Reply> {
         match &self.goal {
             Goal::Reply(slot) => slot.get(),

@@ -13,7 +13,7 @@ use magnus::{
     TypedData, Value, function, method,
 };
 use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull};
-use pipeline::queue::Reply;
+use pipeline::queue::{Pending, Reply};
 use pipeline::stats::Loss;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -250,16 +250,16 @@ fn duration(limit: Option<f64>) -> Option<Duration> {
     limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Sends what all exporters of this process have queued, within the longest of their
-/// `shutdown_timeout`s.
-fn flush_all() -> Result<(), Error> {
+/// Sends what all exporters of this process have queued, forgotten ones included, within the longest
+/// of their `shutdown_timeout`s. How many spans are left.
+fn flush_all() -> Result<u64, Error> {
     let (pending, limit) = pipeline::exporter::flush_all();
     let deadline = std::time::Instant::now() + limit;
-    for pending in pending {
+    for pending in &pending {
         let left = deadline.saturating_duration_since(std::time::Instant::now());
-        gvl::wait(&pending, Some(left))?;
+        gvl::wait(pending, Some(left))?;
     }
-    Ok(())
+    Ok(pending.iter().map(Pending::unsettled).sum())
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {

@@ -153,16 +153,14 @@ module Datadog
         nil
       end
 
-      # The last chance to tell: what is still on its way is lost with the process.
+      # The last chance to tell: what is still on its way is lost with the process. Returns how many
+      # spans that are.
       def report_at_exit
         report
         exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
         unsent = exported - sent - dropped
-        return unless unsent.positive?
-
-        Registry.logger(self).warn("datadog-native-export: #{unsent} spans are lost: the process ends")
-      rescue StandardError
-        nil
+        Registry.tell_loss(Registry.logger(self), unsent)
+        unsent
       end
 
       # A Logger takes a lock, which Ruby forbids in a signal handler.

@@ -28,21 +28,32 @@ module Datadog
 
         def logger(exporter)
           id = exporter.object_id
-          @loggers.fetch(id) do
-            require "logger"
-            Logger.new($stderr)
-          end
+          @loggers.fetch(id) { default_logger }
         end
 
         # Whether this is the Ractor that the registry lives on.
         def here? = Ractor.current == MAIN
 
         def flush
-          NativeExport.flush_all
-          @exporters.each_key { |exporter| exporter.__send__(:report_at_exit) }
+          unsent = NativeExport.flush_all
+          told = @exporters.keys.sum { |exporter| exporter.__send__(:report_at_exit) }
+          # Those of exporters that nobody holds any more.
+          tell_loss(default_logger, unsent - told)
+        end
+
+        # A logger that fails must not change how the process ends.
+        def tell_loss(logger, spans)
+          logger.warn("datadog-native-export: #{spans} spans are lost: the process ends") if spans.positive?
+        rescue StandardError
+          nil
         end
 
         private
+
+        def default_logger
+          require "logger"
+          Logger.new($stderr)
+        end
 
         def forget(id) = ->(_) { @loggers.delete(id) }
       end
