@@ -32,7 +32,7 @@ type AgentExporter = TraceExporter<AgentClient, BasicRuntime>;
 /// Starts to send what is put into `queue`, until it is closed and empty.
 pub fn start(runtime: &'static Runtime, config: Arc<Config>, queue: Arc<Queue>) {
     runtime.spawn(async move {
-        // A panic loses the batch it happened in, which `Batch` counts, and nothing else.
+        // A panic loses the payload it happened in, which `Payload` counts, and nothing else.
         loop {
             let sending = tokio::spawn(send_all(runtime, Arc::clone(&config), Arc::clone(&queue)));
             match sending.await {
