@@ -560,6 +560,15 @@ RSpec.describe "Faults" do
   end
 
   describe "413" do
+    it "is what all is lost for, when there is no time to try every part" do
+      agent.max_body_bytes = 1
+      exporter(retry_deadline: 0.2).export(chunks(*([1] * 2_000)))
+
+      expect(exporter.flush(timeout: 20)).to be(true)
+      expect(agent.attempts.size).to be < 2_000
+      expect_outcome(sent: 0, too_large: 2_000)
+    end
+
     it "has the payload split between chunks, as often as it takes" do
       agent.max_body_bytes = 4_000
       exporter.export(chunks(*([1] * 16), meta: { "k" => "x" * 1_000 }))

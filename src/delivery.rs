@@ -74,6 +74,7 @@ pub struct Accepted {
 }
 
 /// A payload, or a part of one, is lost.
+#[derive(Clone)]
 pub struct Failure {
     pub spans: usize,
     pub loss: Loss,
@@ -121,7 +122,18 @@ impl Delivery {
             spans: self.spans,
         }];
         let mut last = None;
+        let mut refusal: Option<Failure> = None;
         while let Some(part) = parts.pop() {
+            if let Some(refusal) = &refusal
+                && Instant::now() >= deadline
+            {
+                // No time is left for it: it is lost for what its whole was refused for.
+                self.outcome().failures.push(Failure {
+                    spans: part.spans,
+                    ..refusal.clone()
+                });
+                continue;
+            }
             match self.deliver(http, &part, deadline).await {
                 Ok(response) => {
                     let accepted = Accepted {
@@ -133,13 +145,13 @@ impl Delivery {
                     self.outcome().accepted.push(accepted);
                     last = Some(response);
                 }
-                Err(failure) => {
-                    let over = Instant::now() >= deadline;
-                    match split_refused(&part, &failure).filter(|_| !over) {
-                        Some([first, second]) => parts.extend([second, first]),
-                        None => self.outcome().failures.push(failure),
+                Err(failure) => match split_refused(&part, &failure) {
+                    Some([first, second]) => {
+                        parts.extend([second, first]);
+                        refusal = Some(failure);
                     }
-                }
+                    None => self.outcome().failures.push(failure),
+                },
             }
         }
         match last {
