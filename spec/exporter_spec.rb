@@ -410,6 +410,17 @@ RSpec.describe Datadog::NativeExport::Exporter do
     expect(agent.spans).to all(satisfy { |span| span["meta"]["ractor"] == (span["trace_id"] - 1).to_s })
   end
 
+  it "loses nothing to an agent that is merely slow" do
+    exporter = exporter(agent.url, flush_interval: 0.02, retry_deadline: 0.5)
+    agent.respond_with { sleep(0.2) && nil }
+    sent = Array.new(8) do |i|
+      Thread.new { exporter.send_trace_chunks(build_chunks(1, trace_id: i + 1), timeout: 10).ok? }
+    end
+
+    expect(sent.map(&:value)).to all(be(true))
+    expect(exporter.stats).to include(spans_sent: 8, spans_dropped: 0)
+  end
+
   it "tells how long the agent takes" do
     exporter = exporter(agent.url)
     expect(exporter.stats).to include(send_time_p50: nil, send_time_max: nil)
