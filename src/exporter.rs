@@ -6,7 +6,7 @@ use crate::diagnostics;
 use crate::process_local::ProcessLocal;
 use crate::queue::{Goal, Pending, Queue, ReplySlot, ReplyTo};
 use crate::rates::Rates;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::sender;
 use crate::stats::Stats;
 use std::collections::VecDeque;
@@ -32,8 +32,10 @@ struct Local {
 }
 
 impl Exporter {
-    /// Starts nothing: threads and connections come with the first export.
+    /// Starts nothing: threads and connections come with the first export. What takes long and can
+    /// be done before is done here, where no request waits for it.
     pub fn new(config: Config) -> Self {
+        runtime::make_statics();
         Self {
             config: Arc::new(config),
             closed: AtomicBool::new(false),
@@ -218,6 +220,8 @@ mod tests {
             max_payload_bytes: 1_000_000,
             retry_deadline: second,
             test_session_token: None,
+            client_computed_top_level: false,
+            client_computed_stats: false,
             tracer: Tracer {
                 version: text(),
                 language: text(),

@@ -66,7 +66,6 @@ impl Runtime {
     }
 
     fn start() -> io::Result<Self> {
-        make_statics();
         let tokio = signals::blocked(|| {
             // Where no thread can be had, building the runtime panics.
             std::thread::Builder::new().spawn(|| ())?.join().ok();
@@ -91,7 +90,7 @@ impl Runtime {
 
 /// Makes the libraries' lazy statics, which the sender would make, on the thread that may fork: in a
 /// child forked while the sender makes one, whoever needs it waits for ever.
-fn make_statics() {
+pub fn make_statics() {
     let _ = entity_id::get_entity_headers().count();
     let _ = agent_info::get_agent_info();
     let _ = Connector::default();

@@ -80,6 +80,9 @@ impl Exporter {
             },
             max_payload_bytes: options.fetch(ruby.to_symbol("max_payload_bytes"))?,
             retry_deadline: seconds("retry_deadline")?,
+            client_computed_top_level: options
+                .fetch(ruby.to_symbol("client_computed_top_level"))?,
+            client_computed_stats: options.fetch(ruby.to_symbol("client_computed_stats"))?,
             test_session_token: token.map(|_| header("test_session_token")).transpose()?,
             tracer: Tracer {
                 version: header("tracer_version")?,
