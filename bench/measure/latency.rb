@@ -5,7 +5,7 @@
 
 require_relative "../support/measuring"
 
-REQUESTS = Integer(ENV.fetch("REQUESTS", "5000"))
+REQUESTS = Integer(ENV.fetch("REQUESTS", "20000"))
 # Reached on the way, so that exporting to a full queue is measured too.
 QUEUED = REQUESTS * 5
 

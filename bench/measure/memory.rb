@@ -19,5 +19,5 @@ Agent.start do |agent|
     agent.check(FLUSHES * 1_000)
     Measuring.resident / 1024.0
   end
-  Measuring.report(resident: resident, growth: resident.last - resident[MOMENTS / 5])
+  Measuring.report(resident: resident, growth: resident.last - resident[(MOMENTS / 5) - 1])
 end
