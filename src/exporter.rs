@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Takes chunks and sees to their delivery in the background.
 ///
@@ -169,16 +168,8 @@ impl Drop for Exporter {
     }
 }
 
-/// Has everything sent that any exporter of this process has queued, forgotten ones included.
-/// Also how long the end of the process may wait for it: one time for all.
-pub fn flush_all() -> (Vec<Pending>, Duration) {
-    let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
-    let limit = queues.iter().map(|queue| queue.shutdown_timeout()).max();
-    let pending = queues.into_iter().map(flush).collect();
-    (pending, limit.unwrap_or_default())
-}
-
-fn flush(queue: Arc<Queue>) -> Pending {
+/// Has everything sent that is in `queue`.
+pub fn flush(queue: Arc<Queue>) -> Pending {
     let number = queue.hurry();
     Pending::new(queue, Goal::Answered(number))
 }
@@ -193,6 +184,7 @@ mod tests {
     use crate::stats::Loss;
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Duration;
 
     /// Answers every request with 200 and `{}`.
     fn agent() -> AgentUrl {

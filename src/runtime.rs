@@ -3,6 +3,7 @@
 //! It is never dropped: that waits for what its threads are doing, a DNS query for instance, at a
 //! moment that the garbage collector or the end of the process chooses.
 
+use crate::ending::Ending;
 use crate::process_local::ProcessLocal;
 use crate::queue::Queue;
 use crate::signals;
@@ -22,6 +23,7 @@ static CURRENT: ProcessLocal<Runtime> = ProcessLocal::new();
 pub struct Runtime {
     tokio: Arc<tokio::runtime::Runtime>,
     queues: Mutex<Vec<Weak<Queue>>>,
+    ending: Ending,
 }
 
 impl Runtime {
@@ -48,6 +50,10 @@ impl Runtime {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.retain(|queue| queue.strong_count() > 0);
         queues.push(Arc::downgrade(queue));
+    }
+
+    pub fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -78,6 +84,7 @@ impl Runtime {
         Ok(Self {
             tokio: Arc::new(tokio),
             queues: Mutex::default(),
+            ending: Ending::default(),
         })
     }
 }
