@@ -1,6 +1,7 @@
 //! Waiting for the sender.
 
 use super::{Queue, Reply, ReplySlot, State};
+use crate::fork::generation;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +17,12 @@ pub enum Goal {
 
 /// A wait for the sender, which another thread can interrupt. Giving up changes nothing about
 /// what is sent.
+///
+/// In a child that a signal handler has forked during the wait it never ends well, and takes no lock
+/// of the queue, which is the parent's.
 pub struct Pending {
     queue: Arc<Queue>,
+    process: u64,
     goal: Goal,
     interrupted: AtomicBool,
 }
@@ -26,14 +31,23 @@ impl Pending {
     pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
         Self {
             queue,
+            process: generation(),
             goal,
             interrupted: AtomicBool::new(false),
         }
     }
 
+    /// Whether this process is a child of the one that waits.
+    pub fn is_inherited(&self) -> bool {
+        self.process != generation()
+    }
+
     /// Blocks until the goal is reached, `limit` is over or [`Pending::interrupt`] is called.
     /// Whether the goal is reached.
     pub fn wait(&self, limit: Duration) -> bool {
+        if self.is_inherited() {
+            return false;
+        }
         let deadline = Instant::now() + limit;
         let mut state = self.queue.lock();
         loop {
@@ -63,6 +77,9 @@ impl Pending {
 
     /// Spans of that queue that are neither sent nor lost yet.
     pub fn unsettled(&self) -> u64 {
+        if self.is_inherited() {
+            return 0;
+        }
         self.queue.stats().unsettled()
     }
 
