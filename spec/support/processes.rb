@@ -10,11 +10,23 @@ module Support
   module Processes
     LIB = File.expand_path("../../lib", __dir__)
 
+    # Seconds after which a script hangs, or a child of it.
+    SCRIPT_LIMIT = 120
+
     # Runs a script in a fresh Ruby with this gem loaded. Returns its output, its error output and
-    # its status.
+    # its status, when it and its children have ended.
     def run_ruby(script, *arguments)
-      Open3.capture3(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
-                     *arguments.map(&:to_s))
+      command = [RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}"]
+      Open3.popen3(*command, *arguments.map(&:to_s), pgroup: true) do |input, output, errors, process|
+        input.close
+        readers = [output, errors].map { |io| Thread.new { io.read } }
+        deadline = now + SCRIPT_LIMIT
+        unless readers.all? { |reader| reader.join([deadline - now, 0].max) }
+          Process.kill(:KILL, -process.pid)
+          raise "a script or a child of it hangs:\n#{script}"
+        end
+        [*readers.map(&:value), process.value]
+      end
     end
 
     # Runs the block in a forked child and returns what it returned.
@@ -31,6 +43,10 @@ module Support
       result = Timeout.timeout(30) { reader.read }
       Process.wait(pid)
       Marshal.load(result)
+    rescue Timeout::Error
+      Process.kill(:KILL, pid)
+      Process.wait(pid)
+      raise
     ensure
       reader&.close
     end
