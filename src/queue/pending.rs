@@ -69,6 +69,9 @@ impl Pending {
 
     /// Makes the wait that goes on, or else the next one, return at once.
     pub fn interrupt(&self) {
+        if self.is_inherited() {
+            return;
+        }
         self.interrupted.store(true, Ordering::Relaxed);
         // Taken so that the flag can't be set between a waiter's look at it and its sleep.
         drop(self.queue.lock());
@@ -99,5 +102,36 @@ impl Pending {
             Goal::Reply(slot) => slot.get().is_some(),
             Goal::Ended => state.ended,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AgentUrl, Config};
+
+    #[test]
+    fn a_child_takes_no_lock_of_the_queue_that_its_parent_waits_for() {
+        crate::fork::watch();
+        let agent = AgentUrl::parse("http://127.0.0.1:1").unwrap();
+        let queue = Arc::new(Queue::new(&Config::for_tests(agent)));
+        let pending = Pending::new(Arc::clone(&queue), Goal::Ended);
+        let locked = queue.lock();
+        // SAFETY: the child calls what takes no lock, and leaves without running anything else; should
+        // it hang, the alarm ends it.
+        let status = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(10);
+                let untouched = !pending.wait(Duration::MAX) && pending.unsettled() == 0;
+                pending.interrupt();
+                libc::_exit(if untouched { 0 } else { 1 });
+            }
+            let mut status = -1;
+            libc::waitpid(child, &raw mut status, 0);
+            status
+        };
+        drop(locked);
+        assert_eq!(status, 0);
     }
 }
