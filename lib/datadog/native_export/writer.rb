@@ -1,0 +1,112 @@
+# frozen_string_literal: true
+
+Datadog::NativeExport.const_get(:Tracer).require!
+
+module Datadog
+  module NativeExport
+    # Takes the place of dd-trace-rb's writer, without a Ruby thread: traces are lowered on the thread that
+    # finishes them, and sent by one that Ruby knows nothing of.
+    #
+    #     Datadog.configure { |c| c.tracing.writer = Datadog::NativeExport::Writer.new }
+    #
+    # The tracer stops a writer on reconfiguration and goes on using it: traces that come after {#stop}
+    # bring it back to life, with what the tracer's settings are then.
+    class Writer
+      # Traces held back at most while the tracer's pipeline is busy.
+      MAX_DEFERRED = 1_000
+      private_constant :MAX_DEFERRED
+
+      # @return [Datadog::Tracing::Writer::Events] `after_send` is published with this writer and an Array of
+      #   {Response}s, on a thread that writes, at most once a second
+      attr_reader :events
+
+      # @return [Transport]
+      attr_reader :transport
+
+      # @param options [Hash{Symbol => Object}] see {Transport#initialize}
+      # @raise [ArgumentError, ConfigurationError] for an option that can't be used
+      # @raise [UnavailableError] when the native extension could not be loaded
+      def initialize(**options)
+        @transport = Transport.new(**options)
+        @events = Datadog::Tracing::Writer::Events.new
+        @feedback = Feedback.new(self)
+        @deferred = []
+        @accepted = @dropped = 0
+      end
+
+      # Queues a trace to be sent. Never waits, and never raises.
+      #
+      # @param segment [Datadog::Tracing::TraceSegment]
+      # @return [void]
+      def write(segment)
+        return if segment.nil? || segment.empty?
+
+        Datadog::Tracing::Runtime::Metrics.associate_trace(segment)
+        deliver([segment])
+        @feedback.refresh
+      rescue StandardError => e
+        drop(1, e)
+      end
+
+      # Sends what is queued and waits for it.
+      #
+      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
+      # @return [Boolean] false when the time ran out; sending goes on
+      def force_flush(timeout: nil)
+        deliver([])
+        transport.flush(timeout: timeout)
+      ensure
+        @feedback.tell
+      end
+
+      # Sends what is queued, for as long as `shutdown_timeout`.
+      #
+      # @return [Boolean] false when the time ran out; sending goes on
+      def stop
+        deliver([])
+        transport.flush(timeout: transport.shutdown_timeout)
+        @feedback.tell
+        transport.close
+      end
+
+      # @return [Hash{Symbol => Object}] `traces_accepted` and `traces_dropped` by the queue; `transport`, the
+      #   outcomes of requests as dd-trace-rb counts them; and `exporter`, see {Exporter#stats}
+      def stats
+        { traces_accepted: @accepted, traces_dropped: @dropped, transport: transport.stats,
+          exporter: transport.exporter.stats }
+      end
+
+      private
+
+      def deliver(segments)
+        segments = process(segments)
+        return if segments.empty?
+
+        dropped = transport.export(segments)
+        @accepted += segments.size - dropped
+        @dropped += dropped
+      rescue StandardError => e
+        drop(segments.size, e)
+      end
+
+      # The pipeline can't be entered again by a trace that one of its processors makes; nor in a signal
+      # handler. Such traces go with the next one.
+      def process(segments)
+        held = @deferred
+        @deferred = []
+        segments = held + segments
+        segments.empty? ? segments : Datadog::Tracing::Pipeline.process!(segments)
+      rescue ThreadError => e
+        room = [MAX_DEFERRED - @deferred.size, 0].max
+        @deferred.concat(segments.first(room))
+        drop(segments.size - room, e) if segments.size > room
+        []
+      end
+
+      def drop(count, error)
+        @dropped += count
+        Datadog.logger.debug { "datadog-native-export: #{count} traces dropped: #{error.class}: #{error.message}" }
+      end
+    end
+  end
+end
