@@ -1,16 +1,17 @@
 # frozen_string_literal: true
 
 require_relative "support/corpus"
+require_relative "support/tracer_span"
 
 # Spans recorded from dd-trace-rb have to arrive as its own transport sent them.
 RSpec.describe "The recorded spans of dd-trace-rb" do
   # What the agent gets for each case, decoded by the msgpack gem.
-  def export_all(span_events:)
+  def export_all(span_events:, &chunks_of)
     Datadog::NativeExport::Testing::Agent.start(info: { span_events: }) do |agent|
       exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
       wait_until { send_probe(exporter, agent).key?("span_events") } if span_events
       Support::Corpus.cases.to_h do |recorded|
-        response = exporter.send_trace_chunks(recorded.chunks, timeout: 10)
+        response = exporter.send_trace_chunks(chunks_of.call(recorded), timeout: 10)
         raise response.error unless response.ok?
 
         request = agent.requests.reverse_each.find { |sent| sent.path == "/v0.4/traces" }
@@ -50,11 +51,23 @@ RSpec.describe "The recorded spans of dd-trace-rb" do
     end
   end
 
-  it "arrive the same, with typed events" do
-    compare_all(export_all(span_events: true), &:typed)
-  end
+  ways = {
+    "span by span" => :chunks.to_proc,
+    "as the tracer's objects" => lambda do |recorded|
+      chunks = Datadog::NativeExport::TraceChunks.new
+      spans = recorded.spans.map { |span| Support::TracerSpan.recorded(span) }
+      raise "refused" unless chunks.push_trace(spans)
 
-  it "arrive the same, with events as JSON" do
-    compare_all(export_all(span_events: false), &:json)
+      chunks
+    end
+  }
+  ways.each do |way, chunks_of|
+    it "arrive the same #{way}, with typed events" do
+      compare_all(export_all(span_events: true, &chunks_of), &:typed)
+    end
+
+    it "arrive the same #{way}, with events as JSON" do
+      compare_all(export_all(span_events: false, &chunks_of), &:json)
+    end
   end
 end

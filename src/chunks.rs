@@ -1,18 +1,23 @@
 //! Trace chunks on their way from the tracer to the queue.
 
+use crate::columns::{Columns, Fields, put};
 use crate::size::Size;
-use libdd_tinybytes::BytesString;
-use libdd_trace_utils::span::v04::SpanBytes;
+use crate::span::SpanDraft;
+use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
+use libdd_trace_utils::span::v04::SpanSlice;
 use std::collections::{HashSet, VecDeque};
 
 /// Meta key of the high half of a 128-bit trace id, 16 lowercase hexadecimal digits
 /// (Datadog's propagation format for 128-bit trace ids).
-const TRACE_ID_HIGH: BytesString = BytesString::from_static("_dd.p.tid");
+const TRACE_ID_HIGH: &str = "_dd.p.tid";
 
 /// Spans of one trace that are sent, or dropped, together.
 #[derive(Debug, Default)]
 pub struct Chunk {
-    spans: Vec<SpanBytes>,
+    trace_id: u128,
+    spans: Vec<Fields>,
+    columns: Columns,
+    extras: Size,
     size: Size,
 }
 
@@ -21,25 +26,60 @@ pub struct Chunk {
 pub struct TraceChunks {
     chunks: VecDeque<Chunk>,
     size: Size,
+    refused: Refused,
+}
+
+/// Spans that could not be made part of a chunk.
+#[derive(Debug, Default)]
+pub struct Refused {
+    pub spans: usize,
+    /// What was wrong with the latest.
+    pub problem: String,
 }
 
 impl Chunk {
     pub fn with_capacity(spans: usize) -> Self {
         Self {
             spans: Vec::with_capacity(spans),
-            size: Size::default(),
+            ..Self::default()
         }
     }
 
-    pub fn push(&mut self, span: SpanBytes, size: Size) {
-        self.size.chunks = 1;
-        self.size += size;
+    /// Moves a span in, which becomes part of the trace that the first one has begun.
+    pub fn push(&mut self, span: SpanDraft) {
+        if self.spans.is_empty() {
+            self.trace_id = span.trace_id();
+        }
+        let (mut span, columns) = span.into_parts();
+        let to = &mut self.columns;
+        let moved = to.texts.append(&columns.texts);
+        let labels = &mut span.labels;
+        for label in [
+            &mut labels.name,
+            &mut labels.service,
+            &mut labels.resource,
+            &mut labels.r#type,
+        ] {
+            *label = moved.moved(*label);
+        }
+        let meta = columns.meta.iter();
+        to.meta
+            .extend(meta.map(|&(key, value)| (moved.moved(key), moved.moved(value))));
+        let metrics = columns.metrics.iter();
+        to.metrics
+            .extend(metrics.map(|&(key, value)| (moved.moved(key), value)));
+        to.repaired += columns.repaired;
+        to.left_out += columns.left_out;
+        span.meta_end = to.meta.len() as u32;
+        span.metrics_end = to.metrics.len() as u32;
+        self.extras += span.extras_size();
         self.spans.push(span);
+        self.measure();
     }
 
     /// The trace that the chunk belongs to, once it has a span.
     pub fn trace_id(&self) -> Option<u128> {
-        self.spans.first().map(|span| span.trace_id)
+        (!self.spans.is_empty()).then_some(self.trace_id)
     }
 
     pub fn size(&self) -> Size {
@@ -47,37 +87,116 @@ impl Chunk {
     }
 
     /// The spans as they are sent: the wire has room for 64 bits of a trace id, so that the root
-    /// carries the rest as a tag, unless the tracer has set it.
-    pub fn into_spans(mut self) -> Vec<SpanBytes> {
-        let high = self.trace_id().map_or(0, |id| (id >> 64) as u64);
+    /// carries the rest as a tag, unless the tracer has set it. With `typed_events` events go as
+    /// such, or else as JSON in a tag.
+    pub fn to_spans(&self, typed_events: bool) -> Vec<SpanSlice<'_>> {
+        let mut from = (0, 0);
+        let spans = self.spans.iter().map(|fields| {
+            let span = self.columns.span(self.trace_id, fields, from, typed_events);
+            from = (fields.meta_end, fields.metrics_end);
+            span
+        });
+        let mut spans: Vec<SpanSlice<'_>> = spans.collect();
+        let high = (self.trace_id >> 64) as u64;
         if high != 0
             && let Some(root) = root(&self.spans)
-            && !self.spans[root].meta.contains_key(TRACE_ID_HIGH.as_str())
+            && !spans[root].meta.contains_key(TRACE_ID_HIGH)
         {
-            let meta = &mut self.spans[root].meta;
-            let unique = meta.is_deduped();
-            meta.insert(TRACE_ID_HIGH, BytesString::from(format!("{high:016x}")));
-            if unique {
-                meta.mark_deduped();
-            }
+            let high = format!("{high:016x}");
+            put(&mut spans[root].meta, TRACE_ID_HIGH, high.into());
         }
-        self.spans
+        spans
+    }
+
+    /// Bytes that the chunk takes in a v0.4 payload, at the most. Encodes it to count them.
+    pub fn wire_size(&self) -> usize {
+        if self.columns.texts.overflowed() {
+            return usize::MAX;
+        }
+        let sizes = [true, false]
+            .map(|typed_events| to_encoded_byte_len_from_v04(&[self.to_spans(typed_events)]));
+        sizes.into_iter().max().unwrap_or_default() as usize
+    }
+
+    fn measure(&mut self) {
+        self.size = self.columns.size(self.spans.len(), self.extras);
+        self.size.chunks = 1;
+        self.size.memory += size_of::<Self>();
     }
 }
 
 /// Index of the span that the others descend from: one without a parent, or else one whose parent
 /// is elsewhere (in the caller of a distributed trace, or in a part that was sent before).
-fn root(spans: &[SpanBytes]) -> Option<usize> {
+fn root(spans: &[Fields]) -> Option<usize> {
     spans
         .iter()
-        .position(|span| span.parent_id == 0)
+        .position(|span| span.numbers.parent_id == 0)
         .or_else(|| {
-            let here: HashSet<u64> = spans.iter().map(|span| span.span_id).collect();
+            let here: HashSet<u64> = spans.iter().map(|span| span.numbers.span_id).collect();
             spans
                 .iter()
-                .position(|span| !here.contains(&span.parent_id))
+                .position(|span| !here.contains(&span.numbers.parent_id))
         })
         .or_else(|| (!spans.is_empty()).then_some(0))
+}
+
+/// A chunk in the making whose memory is used again for the next one.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    trace_id: u128,
+    pub columns: Columns,
+    spans: Vec<Fields>,
+    extras: Size,
+}
+
+/// What a [`Scratch`] may keep for the next trace, in bytes.
+const KEPT_SCRATCH: usize = 1024 * 1024;
+
+impl Scratch {
+    /// Ends a span: what was put into the columns since the last one is its own.
+    pub fn end_span(&mut self, mut span: Fields) {
+        span.meta_end = self.columns.meta.len() as u32;
+        span.metrics_end = self.columns.metrics.len() as u32;
+        self.extras += span.extras_size();
+        self.spans.push(span);
+    }
+
+    pub fn set_trace_id(&mut self, trace_id: u128) {
+        self.trace_id = trace_id;
+    }
+
+    /// Where the tags and metrics of the span that is being made begin.
+    pub fn begin(&self) -> (usize, usize) {
+        let last = self.spans.last();
+        last.map_or((0, 0), |span| {
+            (span.meta_end as usize, span.metrics_end as usize)
+        })
+    }
+
+    /// The spans as a chunk, in memory of just their size.
+    pub fn take(&mut self) -> Chunk {
+        let mut chunk = Chunk {
+            trace_id: self.trace_id,
+            columns: self.columns.to_exact(),
+            spans: self.spans.drain(..).collect(),
+            extras: self.extras,
+            size: Size::default(),
+        };
+        chunk.measure();
+        self.clear();
+        chunk
+    }
+
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.columns.clear();
+        self.extras = Size::default();
+        let held =
+            Size::of_columns(&self.columns).memory + Size::of_fields(self.spans.capacity()).memory;
+        if held > KEPT_SCRATCH {
+            *self = Self::default();
+        }
+    }
 }
 
 impl TraceChunks {
@@ -97,15 +216,32 @@ impl TraceChunks {
     }
 
     /// Adds a span to the current chunk, or to a new one when none was begun.
-    pub fn push(&mut self, span: SpanBytes, size: Size) {
+    pub fn push(&mut self, span: SpanDraft) {
         if self.chunks.is_empty() {
             self.begin_chunk(1);
         }
         if let Some(chunk) = self.chunks.back_mut() {
             self.size -= chunk.size;
-            chunk.push(span, size);
+            chunk.push(span);
             self.size += chunk.size;
         }
+    }
+
+    /// Adds a chunk.
+    pub fn push_chunk(&mut self, chunk: Chunk) {
+        self.size += chunk.size;
+        self.chunks.push_back(chunk);
+    }
+
+    /// Notes spans that could not be made part of a chunk. They are counted as lost when the chunks
+    /// are handed over.
+    pub fn refuse(&mut self, spans: usize, problem: String) {
+        self.refused.spans += spans;
+        self.refused.problem = problem;
+    }
+
+    pub fn refused(&self) -> &Refused {
+        &self.refused
     }
 
     /// Number of chunks begun, those without spans included.
@@ -141,10 +277,7 @@ impl TraceChunks {
 
 impl Extend<Chunk> for TraceChunks {
     fn extend<I: IntoIterator<Item = Chunk>>(&mut self, chunks: I) {
-        for chunk in chunks {
-            self.size += chunk.size;
-            self.chunks.push_back(chunk);
-        }
+        chunks.into_iter().for_each(|chunk| self.push_chunk(chunk));
     }
 }
 
@@ -159,24 +292,29 @@ impl FromIterator<Chunk> for TraceChunks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::Numbers;
 
-    fn tagged(ids: &[(u64, u64)], preset: Option<&'static str>) -> Vec<Option<String>> {
+    fn span(trace_id: u128, span_id: u64, parent_id: u64) -> SpanDraft {
+        let numbers = Numbers {
+            span_id,
+            parent_id,
+            ..Numbers::default()
+        };
+        SpanDraft::new(trace_id, numbers)
+    }
+
+    fn tagged(ids: &[(u64, u64)], preset: Option<&str>) -> Vec<Option<String>> {
         let mut chunk = Chunk::default();
         for &(span_id, parent_id) in ids {
-            let mut span = SpanBytes {
-                trace_id: (0xabc << 64) | 5,
-                span_id,
-                parent_id,
-                ..Default::default()
-            };
+            let mut span = span((0xabc << 64) | 5, span_id, parent_id);
             if let Some(preset) = preset {
-                span.meta.insert(TRACE_ID_HIGH, preset.into());
+                let (key, value) = (span.texts().push(TRACE_ID_HIGH), span.texts().push(preset));
+                span.set_meta(key, value);
             }
-            let size = Size::of_span(&span);
-            chunk.push(span, size);
+            chunk.push(span);
         }
-        let tag = |span: &SpanBytes| span.meta.get("_dd.p.tid").map(|v| v.copy_to_string());
-        chunk.into_spans().iter().map(tag).collect()
+        let tag = |span: &SpanSlice| span.meta.get(TRACE_ID_HIGH).map(ToString::to_string);
+        chunk.to_spans(true).iter().map(tag).collect()
     }
 
     #[test]
@@ -189,13 +327,31 @@ mod tests {
     }
 
     #[test]
+    fn each_span_keeps_its_own_tags() {
+        let mut chunk = Chunk::default();
+        for id in 1..4 {
+            let mut span = span(5, id, 0);
+            for tag in 0..id {
+                let (key, value) = (format!("key {tag}"), format!("{id}"));
+                let (key, value) = (span.texts().push(&key), span.texts().push(&value));
+                span.set_meta(key, value);
+                span.set_metric(key, id as f64);
+            }
+            chunk.push(span);
+        }
+        for (span, id) in chunk.to_spans(true).iter().zip(1..) {
+            assert_eq!((span.meta.len(), span.metrics.len()), (id, id));
+            assert!(span.meta.iter().all(|(_, value)| **value == id.to_string()));
+            assert!(span.metrics.iter().all(|(_, value)| *value == id as f64));
+        }
+    }
+
+    #[test]
     fn chunks_without_spans_weigh_nothing_and_are_not_handed_on() {
         let mut chunks = TraceChunks::default();
         chunks.begin_chunk(0);
         chunks.begin_chunk(1);
-        let span = SpanBytes::default();
-        let size = Size::of_span(&span);
-        chunks.push(span, size);
+        chunks.push(span(1, 1, 0));
         chunks.begin_chunk(0);
         assert_eq!(
             (chunks.len(), chunks.size().chunks, chunks.size().spans),

@@ -1,23 +1,16 @@
 //! Span events for agents that do not know them: JSON in a tag, as dd-trace-rb writes it.
 
-use libdd_tinybytes::BytesString;
 use libdd_trace_utils::span::v04::{
-    AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes,
+    AttributeAnyValueBytes, AttributeArrayValueBytes, SpanEventBytes,
 };
 use serde_json::{Map, Value, json};
 
-const TAG: BytesString = BytesString::from_static("events");
+/// The tag that holds the events, in place of one that is there.
+pub const TAG: &str = "events";
 
-/// Moves the events of a span into its tag `events`, in place of one that is there.
-pub fn into_meta(span: &mut SpanBytes) {
-    if span.span_events.is_empty() {
-        return;
-    }
-    let events = std::mem::take(&mut span.span_events);
-    let json = Value::Array(events.iter().map(event).collect()).to_string();
-    span.meta.dedup();
-    span.meta.insert_or_replace(TAG, BytesString::from(json));
-    span.meta.mark_deduped();
+/// The events as JSON; `None` where there are none.
+pub fn json(events: &[SpanEventBytes]) -> Option<String> {
+    (!events.is_empty()).then(|| Value::Array(events.iter().map(event).collect()).to_string())
 }
 
 fn event(event: &SpanEventBytes) -> Value {

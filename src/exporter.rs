@@ -186,10 +186,11 @@ fn flush(queue: Arc<Queue>) -> Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::columns::Numbers;
     use crate::config::{AgentUrl, HeaderText, Tracer, WhenFull};
     use crate::size::Size;
+    use crate::span::SpanDraft;
     use crate::stats::Loss;
-    use libdd_trace_utils::span::v04::SpanBytes;
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
@@ -235,16 +236,16 @@ mod tests {
         })
     }
 
-    fn chunks(name: &'static str) -> TraceChunks {
-        let span = SpanBytes {
-            name: name.into(),
-            trace_id: 1,
+    fn chunks(name: &str) -> TraceChunks {
+        let numbers = Numbers {
             span_id: 1,
-            ..Default::default()
+            ..Numbers::default()
         };
-        let size = Size::of_span(&span);
+        let mut span = SpanDraft::new(1, numbers);
+        let name = span.texts().push(name);
+        span.set_name(name);
         let mut chunks = TraceChunks::default();
-        chunks.push(span, size);
+        chunks.push(span);
         chunks
     }
 

@@ -5,6 +5,7 @@
 
 mod agent_info;
 pub mod chunks;
+pub mod columns;
 pub mod config;
 mod delivery;
 pub mod diagnostics;
@@ -22,7 +23,7 @@ pub mod size;
 pub mod span;
 mod split;
 pub mod stats;
-mod text;
+pub mod text;
 mod trouble;
 
 pub use exporter::Exporter;

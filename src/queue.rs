@@ -98,6 +98,12 @@ impl Queue {
         state.stats.spans_exported += size.spans as u64;
         state.stats.values_repaired += size.repaired as u64;
         state.stats.values_left_out += size.left_out as u64;
+        let refused = chunks.refused();
+        if refused.spans > 0 {
+            let spans = refused.spans as u64;
+            state.stats.spans_exported += spans;
+            self.count_lost(&mut state, spans, Loss::Invalid, &refused.problem);
+        }
         if state.closing {
             state.stats.dropped[Loss::Closed as usize] += size.spans as u64;
             drop(state);

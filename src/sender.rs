@@ -4,7 +4,6 @@ use crate::agent_info::AgentInfo;
 use crate::chunks::{Chunk, TraceChunks};
 use crate::config::Config;
 use crate::delivery::{AgentClient, Delivery};
-use crate::events;
 use crate::gate::Gate;
 use crate::queue::{Batch, Payload, Queue};
 use crate::runtime::Runtime;
@@ -12,9 +11,7 @@ use crate::size::Size;
 use crate::stats::Loss;
 use libdd_data_pipeline::trace_exporter::{TraceExporter, TraceExporterBuilder};
 use libdd_shared_runtime::BasicRuntime;
-use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
 use libdd_trace_utils::span::span_pool::PooledChunks;
-use libdd_trace_utils::span::v04::SpanBytes;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -103,15 +100,15 @@ async fn deliver(
     exporter: Arc<AgentExporter>,
     delivery: Arc<Delivery>,
     info: Arc<AgentInfo>,
-    mut chunks: Vec<Vec<SpanBytes>>,
+    chunks: Vec<Chunk>,
     payload: Payload,
 ) {
+    let typed_events = info.span_events();
+    let spans = chunks.iter().map(|chunk| chunk.to_spans(typed_events));
+    let spans = PooledChunks::unpooled(spans.collect());
     #[cfg(test)]
-    assert_ne!(chunks[0][0].name.as_str(), "panic");
-    if !info.span_events() {
-        chunks.iter_mut().flatten().for_each(events::into_meta);
-    }
-    let exporting = exporter.send_trace_chunks_async(PooledChunks::unpooled(chunks));
+    assert_ne!(spans[0][0].name, "panic");
+    let exporting = exporter.send_trace_chunks_async(spans);
     let outcome = delivery.send(exporting).await;
     for accepted in &outcome.accepted {
         info.note_state(accepted.agent_state.clone());
@@ -121,15 +118,14 @@ async fn deliver(
 
 /// The chunks of a batch in payloads of the size that agents like. A chunk that no agent takes is
 /// given up here, so that it does not cost its neighbours.
-fn payloads(config: &Config, batch: &mut Batch) -> Vec<(Vec<Vec<SpanBytes>>, Payload)> {
-    let mut payloads: Vec<(Vec<Vec<SpanBytes>>, Size)> = Vec::new();
+fn payloads(config: &Config, batch: &mut Batch) -> Vec<(Vec<Chunk>, Payload)> {
+    let mut payloads: Vec<(Vec<Chunk>, Size)> = Vec::new();
     let chunks = std::mem::take(&mut batch.chunks);
     for chunk in chunks.into_iter().flat_map(TraceChunks::into_chunks) {
         let size = chunk.size();
-        let spans = Chunk::into_spans(chunk);
         // The sum is an upper bound; the exact length is worth its price only near the limit.
         if size.wire > AGENT_MAX_BYTES {
-            let bytes = to_encoded_byte_len_from_v04(&[&spans]) as usize;
+            let bytes = chunk.wire_size();
             if bytes > AGENT_MAX_BYTES {
                 let detail = format!(
                     "a trace of {} spans takes {bytes} bytes, the agent accepts {AGENT_MAX_BYTES}",
@@ -141,10 +137,10 @@ fn payloads(config: &Config, batch: &mut Batch) -> Vec<(Vec<Vec<SpanBytes>>, Pay
         }
         match payloads.last_mut() {
             Some((chunks, sum)) if sum.wire + size.wire <= config.max_payload_bytes => {
-                chunks.push(spans);
+                chunks.push(chunk);
                 *sum += size;
             }
-            _ => payloads.push((vec![spans], size)),
+            _ => payloads.push((vec![chunk], size)),
         }
     }
     let payload = |(chunks, size)| (chunks, batch.payload(size));

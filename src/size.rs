@@ -1,9 +1,10 @@
 //! How much spans weigh, in memory and on the wire.
 
-use libdd_tinybytes::BytesString;
+use crate::columns::{Columns, Extras, Fields};
+use crate::text::Slice;
+use libdd_tinybytes::{Bytes, BytesString};
 use libdd_trace_utils::span::v04::{
-    AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes, SpanLinkBytes,
-    VecMap,
+    AttributeAnyValueBytes, AttributeArrayValueBytes, SpanEventBytes, SpanLinkBytes,
 };
 use std::ops::{AddAssign, SubAssign};
 
@@ -22,6 +23,8 @@ const JSON_ESCAPE: usize = 6;
 /// The longest header of a string, binary, map or array.
 const WIRE_HEADER: usize = 5;
 const WIRE_NUMBER: usize = 9;
+/// Name, service, resource and type.
+const LABELS: usize = 4;
 
 /// What some spans weigh together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -39,34 +42,44 @@ pub struct Size {
 }
 
 impl Size {
-    /// One span without the blocks that hold its text, which several spans may share.
-    pub fn of_span(span: &SpanBytes) -> Self {
+    /// The numbers of some spans.
+    pub fn of_fields(spans: usize) -> Self {
+        Self {
+            spans,
+            memory: spans * size_of::<Fields>(),
+            wire: spans * (WIRE_FIXED + LABELS * WIRE_HEADER),
+            ..Self::default()
+        }
+    }
+
+    /// Text, tags and metrics.
+    pub fn of_columns(columns: &Columns) -> Self {
+        let (meta, metrics) = (columns.meta.len(), columns.metrics.len());
+        Self {
+            memory: columns.texts.capacity()
+                + columns.meta.capacity() * size_of::<(Slice, Slice)>()
+                + columns.metrics.capacity() * size_of::<(Slice, f64)>(),
+            wire: columns.texts.len()
+                + meta * 2 * WIRE_HEADER
+                + metrics * (WIRE_HEADER + WIRE_NUMBER),
+            repaired: columns.repaired,
+            left_out: columns.left_out,
+            ..Self::default()
+        }
+    }
+
+    /// What few spans have.
+    pub fn of_extras(extras: &Extras) -> Self {
         let mut size = Self {
-            spans: 1,
-            memory: size_of::<SpanBytes>()
-                + entries(&span.meta)
-                + entries(&span.metrics)
-                + entries(&span.meta_struct),
-            wire: WIRE_FIXED,
+            memory: size_of::<Extras>(),
             ..Self::default()
         };
-        for text in [&span.service, &span.name, &span.resource, &span.r#type] {
-            size.wire += wire_text(text);
-        }
-        for (key, value) in span.meta.iter() {
-            size.wire += wire_text(key) + wire_text(value);
-        }
-        for (key, _) in span.metrics.iter() {
-            size.wire += wire_text(key) + WIRE_NUMBER;
-        }
-        for (key, value) in span.meta_struct.iter() {
+        for (key, value) in extras.meta_struct.iter() {
             size.wire += wire_text(key) + WIRE_HEADER + value.len();
-            size.memory += value.len();
+            size.memory += key.as_str().len() + value.len() + size_of::<(BytesString, Bytes)>();
         }
-        span.span_links.iter().for_each(|link| size.add_link(link));
-        span.span_events
-            .iter()
-            .for_each(|event| size.add_event(event));
+        extras.links.iter().for_each(|link| size.add_link(link));
+        extras.events.iter().for_each(|event| size.add_event(event));
         size
     }
 
@@ -107,10 +120,6 @@ fn wire_text(text: &BytesString) -> usize {
     WIRE_HEADER + text.as_str().len()
 }
 
-fn entries<V>(map: &VecMap<BytesString, V>) -> usize {
-    map.capacity() * size_of::<(BytesString, V)>()
-}
-
 impl AddAssign for Size {
     fn add_assign(&mut self, other: Self) {
         self.chunks += other.chunks;
@@ -136,68 +145,77 @@ impl SubAssign for Size {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events;
-    use libdd_tinybytes::Bytes;
+    use crate::columns::Numbers;
+    use crate::span::SpanDraft;
     use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
+    use std::collections::HashMap;
 
     /// A span with something in every field, and text that JSON escapes.
-    fn span(text: &str) -> SpanBytes {
-        let text = || BytesString::from(text.to_owned());
-        let mut span = SpanBytes {
-            service: text(),
-            name: text(),
-            resource: text(),
-            r#type: text(),
-            trace_id: u128::MAX,
-            span_id: u64::MAX,
-            parent_id: u64::MAX,
-            start: i64::MIN,
-            duration: i64::MIN,
-            error: i32::MIN,
-            ..Default::default()
-        };
-        span.meta.insert(text(), text());
-        span.metrics.insert(text(), 1.0);
-        span.meta_struct
-            .insert(text(), Bytes::copy_from_slice(&[1; 9]));
-        span.span_links.push(SpanLinkBytes {
+    fn span(text: &str) -> SpanDraft {
+        let owned = || BytesString::from(text.to_owned());
+        let mut draft = SpanDraft::new(
+            u128::MAX,
+            Numbers {
+                span_id: u64::MAX,
+                parent_id: u64::MAX,
+                start: i64::MIN,
+                duration: i64::MIN,
+                error: i32::MIN,
+            },
+        );
+        let slice = draft.texts().push(text);
+        draft.set_name(slice);
+        for set in [
+            SpanDraft::set_service,
+            SpanDraft::set_resource,
+            SpanDraft::set_type,
+        ] {
+            let slice = draft.texts().push(text);
+            set(&mut draft, slice);
+        }
+        let (key, value) = (draft.texts().push(text), draft.texts().push(text));
+        draft.set_meta(key, value);
+        let key = draft.texts().push(text);
+        draft.set_metric(key, 1.0);
+        draft.set_meta_struct(owned(), vec![1; 9]);
+        draft.add_link(SpanLinkBytes {
             trace_id: u64::MAX,
             trace_id_high: u64::MAX,
             span_id: u64::MAX,
-            attributes: [(text(), text())].into(),
-            tracestate: text(),
+            attributes: [(owned(), owned())].into(),
+            tracestate: owned(),
             flags: u32::MAX,
         });
         let values = || {
             vec![
-                AttributeArrayValueBytes::String(text()),
+                AttributeArrayValueBytes::String(owned()),
                 AttributeArrayValueBytes::Boolean(false),
                 AttributeArrayValueBytes::Integer(i64::MIN),
                 AttributeArrayValueBytes::Double(-2.225_073_858_507_201_4e-308),
             ]
         };
-        let mut attributes = std::collections::HashMap::new();
-        attributes.insert(text(), AttributeAnyValueBytes::Array(values()));
+        let mut attributes = HashMap::new();
+        attributes.insert(owned(), AttributeAnyValueBytes::Array(values()));
         for (i, value) in values().into_iter().enumerate() {
             let key = BytesString::from(format!("{i}"));
             attributes.insert(key, AttributeAnyValueBytes::SingleValue(value));
         }
-        span.span_events.push(SpanEventBytes {
+        draft.add_event(SpanEventBytes {
             time_unix_nano: u64::MAX,
-            name: text(),
+            name: owned(),
             attributes,
         });
-        span
+        draft
     }
 
     #[test]
     fn the_wire_size_is_an_upper_bound_in_either_form_of_events() {
         for text in ["", "x", "\u{1}\u{1}\u{1}\"\\", &"é".repeat(70_000)] {
-            let mut span = span(text);
-            let bound = Size::of_span(&span).wire;
-            let typed = to_encoded_byte_len_from_v04(&[std::slice::from_ref(&span)]) as usize;
-            events::into_meta(&mut span);
-            let json = to_encoded_byte_len_from_v04(&[std::slice::from_ref(&span)]) as usize;
+            let span = span(text);
+            let bound = span.size().wire;
+            let [typed, json] = [true, false].map(|typed_events| {
+                to_encoded_byte_len_from_v04(&[[span.to_span(typed_events)]]) as usize
+            });
             assert!(typed <= bound && json <= bound, "{typed} {json} {bound}");
         }
     }

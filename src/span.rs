@@ -1,271 +1,299 @@
 //! A span while its owner fills it in.
 
+use crate::columns::{Columns, Extras, Fields, Labels, Numbers};
 use crate::size::Size;
-use crate::text::TextArena;
-use libdd_tinybytes::{Bytes, BytesString};
-use libdd_trace_utils::span::v04::{SpanBytes, SpanEventBytes, SpanLinkBytes, VecMap};
+use crate::text::{Slice, Texts};
+use libdd_tinybytes::BytesString;
+use libdd_trace_utils::span::v04::{SpanEventBytes, SpanLinkBytes, SpanSlice};
 
-/// Bytes of replaced text a span may hold before its text is copied into new blocks.
+/// Bytes of replaced text a span may hold before its text is copied.
 const TOLERATED_WASTE: usize = 4096;
 
-/// A [`SpanBytes`] together with the blocks that its text is stored in.
+/// One span, with text and tags of its own.
+///
+/// Text is first put into [`SpanDraft::texts`]; what the methods take is where it stands there.
 #[derive(Default)]
 pub struct SpanDraft {
-    span: SpanBytes,
-    text: TextArena,
+    trace_id: u128,
+    span: Fields,
+    columns: Columns,
     wasted: usize,
-    repaired: usize,
-    left_out: usize,
-}
-
-/// The fields of a span that are numbers.
-#[derive(Default)]
-pub struct Numbers {
-    pub trace_id: u128,
-    pub span_id: u64,
-    pub parent_id: u64,
-    /// Nanoseconds since the epoch.
-    pub start: i64,
-    /// Nanoseconds.
-    pub duration: i64,
-    pub error: i32,
 }
 
 impl SpanDraft {
-    pub fn new(numbers: Numbers) -> Self {
+    pub fn new(trace_id: u128, numbers: Numbers) -> Self {
         Self {
-            span: SpanBytes {
-                trace_id: numbers.trace_id,
-                span_id: numbers.span_id,
-                parent_id: numbers.parent_id,
-                start: numbers.start,
-                duration: numbers.duration,
-                error: numbers.error,
-                ..Default::default()
+            trace_id,
+            span: Fields {
+                numbers,
+                ..Fields::default()
             },
-            ..Default::default()
+            ..Self::default()
         }
     }
 
-    pub fn span(&self) -> &SpanBytes {
-        &self.span
+    pub fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    pub fn numbers(&self) -> &Numbers {
+        &self.span.numbers
+    }
+
+    pub fn labels(&self) -> &Labels {
+        &self.span.labels
+    }
+
+    pub fn extras(&self) -> Option<&Extras> {
+        self.span.extras.as_deref()
+    }
+
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    pub fn texts(&mut self) -> &mut Texts {
+        &mut self.columns.texts
     }
 
     /// Sets the name, and the resource to the same.
-    pub fn set_name(&mut self, name: &str) {
-        self.span.name = self.text.store(name);
-        self.span.resource = self.span.name.clone();
+    pub fn set_name(&mut self, name: Slice) {
+        self.span.labels.name = name;
+        self.span.labels.resource = name;
     }
 
-    pub fn set_service(&mut self, service: &str) {
-        self.span.service = self.text.store(service);
+    pub fn set_service(&mut self, service: Slice) {
+        self.span.labels.service = service;
     }
 
-    pub fn set_resource(&mut self, resource: &str) {
-        self.span.resource = self.text.store(resource);
+    pub fn set_resource(&mut self, resource: Slice) {
+        self.span.labels.resource = resource;
     }
 
-    pub fn set_type(&mut self, r#type: &str) {
-        self.span.r#type = self.text.store(r#type);
+    pub fn set_type(&mut self, r#type: Slice) {
+        self.span.labels.r#type = r#type;
     }
 
     /// Counts values whose text had broken bytes, which were replaced.
     pub fn count_repaired(&mut self, values: usize) {
-        self.repaired += values;
+        self.columns.repaired += values;
     }
 
     /// Counts values that cannot be sent and were left out.
     pub fn count_left_out(&mut self, values: usize) {
-        self.left_out += values;
+        self.columns.left_out += values;
     }
 
     /// Sets a tag, in place of one with the same key.
-    pub fn set_meta(&mut self, key: &str, value: &str) {
-        let value = self.text.store(value);
-        if let Some(tag) = self.span.meta.get_mut(key) {
-            let replaced = std::mem::replace(tag, value);
-            self.span.meta.mark_deduped();
-            self.waste(replaced.as_str().len());
-        } else {
-            let key = self.text.store(key);
-            push_unique(&mut self.span.meta, key, value);
+    pub fn set_meta(&mut self, key: Slice, value: Slice) {
+        let Columns { texts, meta, .. } = &mut self.columns;
+        match find(texts, meta, key) {
+            Some(index) => {
+                let replaced = std::mem::replace(&mut meta[index].1, value);
+                self.waste(key.length() + replaced.length());
+            }
+            None => self.append_meta(key, value),
         }
     }
 
-    pub fn remove_meta(&mut self, key: &str) {
-        if let Some(removed) = self.span.meta.remove(key) {
-            self.waste(key.len() + removed.as_str().len());
+    pub fn remove_meta(&mut self, key: Slice) {
+        let Columns { texts, meta, .. } = &mut self.columns;
+        if let Some(index) = find(texts, meta, key) {
+            let (key, value) = meta.remove(index);
+            self.span.meta_end -= 1;
+            self.waste(key.length() + value.length());
         }
+        self.waste(key.length());
     }
 
     /// Sets a metric, in place of one with the same key.
-    pub fn set_metric(&mut self, key: &str, value: f64) {
-        if let Some(metric) = self.span.metrics.get_mut(key) {
-            *metric = value;
-            self.span.metrics.mark_deduped();
-        } else {
-            let key = self.text.store(key);
-            push_unique(&mut self.span.metrics, key, value);
+    pub fn set_metric(&mut self, key: Slice, value: f64) {
+        let Columns { texts, metrics, .. } = &mut self.columns;
+        match find(texts, metrics, key) {
+            Some(index) => {
+                metrics[index].1 = value;
+                self.waste(key.length());
+            }
+            None => self.append_metric(key, value),
         }
     }
 
-    pub fn remove_metric(&mut self, key: &str) {
-        if self.span.metrics.remove(key).is_some() {
-            self.waste(key.len());
+    pub fn remove_metric(&mut self, key: Slice) {
+        let Columns { texts, metrics, .. } = &mut self.columns;
+        if let Some(index) = find(texts, metrics, key) {
+            let (key, _) = metrics.remove(index);
+            self.span.metrics_end -= 1;
+            self.waste(key.length());
         }
+        self.waste(key.length());
     }
 
     /// Sets a structured value, encoded as MessagePack, in place of one with the same key.
-    pub fn set_meta_struct(&mut self, key: &str, value: Vec<u8>) {
-        let value = Bytes::from_underlying(value);
-        if let Some(old) = self.span.meta_struct.get_mut(key) {
-            *old = value;
-            self.span.meta_struct.mark_deduped();
-        } else {
-            let key = self.text.store(key);
-            push_unique(&mut self.span.meta_struct, key, value);
-        }
+    pub fn set_meta_struct(&mut self, key: BytesString, value: Vec<u8>) {
+        self.extras_mut().set_meta_struct(key, value);
     }
 
     pub fn add_link(&mut self, link: SpanLinkBytes) {
-        self.span.span_links.push(link);
+        self.extras_mut().links.push(link);
     }
 
     pub fn add_event(&mut self, event: SpanEventBytes) {
-        self.span.span_events.push(event);
+        self.extras_mut().events.push(event);
     }
 
-    /// Makes room for tags and metrics, before the first is set.
+    /// Makes room for tags and metrics.
     pub fn reserve(&mut self, meta: usize, metrics: usize) {
-        self.span.meta = VecMap::with_capacity(meta);
-        self.span.metrics = VecMap::with_capacity(metrics);
-        self.unique();
+        self.columns.meta.reserve_exact(meta);
+        self.columns.metrics.reserve_exact(metrics);
     }
 
-    /// Adds tags without looking for their keys among those already there: for the entries of a
-    /// map. Follow it with [`SpanDraft::unique`] or [`SpanDraft::dedup`].
-    pub fn append_meta(&mut self, key: &str, value: &str) {
-        let (key, value) = (self.text.store(key), self.text.store(value));
-        self.span.meta.insert(key, value);
+    /// Adds a tag without looking for its key among those already there. Where two may share one,
+    /// follow it with [`SpanDraft::dedup`].
+    pub fn append_meta(&mut self, key: Slice, value: Slice) {
+        self.columns.meta.push((key, value));
+        self.span.meta_end += 1;
     }
 
     /// As [`SpanDraft::append_meta`], for metrics.
-    pub fn append_metric(&mut self, key: &str, value: f64) {
-        let key = self.text.store(key);
-        self.span.metrics.insert(key, value);
-    }
-
-    /// Vouches for it that no two tags or metrics share a key, which spares looking for them.
-    pub fn unique(&mut self) {
-        self.span.meta.mark_deduped();
-        self.span.metrics.mark_deduped();
+    pub fn append_metric(&mut self, key: Slice, value: f64) {
+        self.columns.metrics.push((key, value));
+        self.span.metrics_end += 1;
     }
 
     /// Keeps the last of all tags, and metrics, that share a key.
     pub fn dedup(&mut self) {
-        self.span.dedup();
+        self.columns.dedup_meta(0);
+        self.columns.dedup_metrics(0);
+        self.span.meta_end = self.columns.meta.len() as u32;
+        self.span.metrics_end = self.columns.metrics.len() as u32;
     }
 
-    /// Bytes of memory this span holds.
-    pub fn memory(&self) -> usize {
-        self.size().memory
+    pub fn size(&self) -> Size {
+        self.columns.size(1, self.span.extras_size())
     }
 
-    /// The span, and what it adds to the size of its chunk.
-    pub fn finish(self) -> (SpanBytes, Size) {
-        let size = self.size();
-        (self.span, size)
+    /// The span as it is sent.
+    pub fn to_span(&self, typed_events: bool) -> SpanSlice<'_> {
+        self.columns
+            .span(self.trace_id, &self.span, (0, 0), typed_events)
     }
 
-    fn size(&self) -> Size {
-        let mut size = Size::of_span(&self.span);
-        size.memory += self.text.memory();
-        size.repaired = self.repaired;
-        size.left_out = self.left_out;
-        size
+    /// The span, and its text and tags.
+    pub fn into_parts(self) -> (Fields, Columns) {
+        (self.span, self.columns)
     }
 
-    /// Text stays in its block until the span is gone, so that a tag set over and over would fill
-    /// block after block.
+    fn extras_mut(&mut self) -> &mut Extras {
+        self.span.extras.get_or_insert_default()
+    }
+
+    /// Text stays until the span is gone, so that a tag set over and over would pile up.
     fn waste(&mut self, bytes: usize) {
         self.wasted += bytes;
-        if self.wasted < TOLERATED_WASTE || self.wasted < self.text.memory() / 2 {
+        if self.wasted < TOLERATED_WASTE || self.wasted < self.columns.texts.len() / 2 {
             return;
         }
         self.wasted = 0;
-        let mut text = TextArena::default();
-        let mut copy = |string: &mut BytesString| *string = text.store(string.as_str());
-        copy(&mut self.span.name);
-        copy(&mut self.span.service);
-        copy(&mut self.span.resource);
-        copy(&mut self.span.r#type);
-        for (key, value) in self.span.meta.iter_mut() {
+        let mut texts = Texts::default();
+        let old = std::mem::take(&mut self.columns.texts);
+        let mut copy = |slice: &mut Slice| *slice = texts.push(old.get(*slice));
+        let Labels {
+            name,
+            service,
+            resource,
+            r#type,
+        } = &mut self.span.labels;
+        [name, service, resource, r#type]
+            .into_iter()
+            .for_each(&mut copy);
+        for (key, value) in &mut self.columns.meta {
             copy(key);
             copy(value);
         }
-        for (key, _) in self.span.metrics.iter_mut() {
+        for (key, _) in &mut self.columns.metrics {
             copy(key);
         }
-        for (key, _) in self.span.meta_struct.iter_mut() {
-            copy(key);
-        }
-        self.unique();
-        self.span.meta_struct.mark_deduped();
-        self.text = text;
+        self.columns.texts = texts;
     }
 }
 
-fn push_unique<V>(map: &mut VecMap<BytesString, V>, key: BytesString, value: V) {
-    map.insert(key, value);
-    map.mark_deduped();
+fn find<V>(texts: &Texts, entries: &[(Slice, V)], key: Slice) -> Option<usize> {
+    let key = texts.get(key);
+    entries.iter().position(|entry| texts.get(entry.0) == key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn set_meta(draft: &mut SpanDraft, key: &str, value: &str) {
+        let (key, value) = (draft.texts().push(key), draft.texts().push(value));
+        draft.set_meta(key, value);
+    }
+
+    fn set_metric(draft: &mut SpanDraft, key: &str, value: f64) {
+        let key = draft.texts().push(key);
+        draft.set_metric(key, value);
+    }
+
     #[test]
     fn the_last_value_of_a_key_wins_and_takes_its_place() {
         let mut draft = SpanDraft::default();
-        draft.set_meta("a", "1");
-        draft.set_meta("b", "2");
-        draft.set_meta("a", "3");
-        draft.set_metric("m", 1.0);
-        draft.set_metric("m", 2.0);
-        let (span, _) = draft.finish();
+        set_meta(&mut draft, "a", "1");
+        set_meta(&mut draft, "b", "2");
+        set_meta(&mut draft, "a", "3");
+        set_metric(&mut draft, "m", 1.0);
+        set_metric(&mut draft, "m", 2.0);
+        let span = draft.to_span(true);
         assert!(span.meta.is_deduped() && span.metrics.is_deduped());
         assert_eq!((span.meta.len(), span.metrics.len()), (2, 1));
-        assert_eq!(span.meta.get("a").unwrap().as_str(), "3");
+        assert_eq!(span.meta.get("a").unwrap(), "3");
         assert_eq!(span.metrics.get("m"), Some(&2.0));
     }
 
     #[test]
     fn removing_a_tag_leaves_the_others() {
         let mut draft = SpanDraft::default();
-        draft.set_meta("a", "1");
-        draft.set_meta("b", "2");
-        draft.remove_meta("a");
-        draft.remove_meta("unknown");
-        draft.set_metric("m", 1.0);
-        draft.remove_metric("m");
-        let (span, _) = draft.finish();
-        assert_eq!(span.meta.get("b").unwrap().as_str(), "2");
+        set_meta(&mut draft, "a", "1");
+        set_meta(&mut draft, "b", "2");
+        for key in ["a", "unknown"] {
+            let key = draft.texts().push(key);
+            draft.remove_meta(key);
+        }
+        set_metric(&mut draft, "m", 1.0);
+        let key = draft.texts().push("m");
+        draft.remove_metric(key);
+        let span = draft.to_span(true);
+        assert_eq!(span.meta.get("b").unwrap(), "2");
         assert_eq!((span.meta.len(), span.metrics.len()), (1, 0));
+    }
+
+    #[test]
+    fn of_tags_that_share_a_key_the_last_is_kept() {
+        let mut draft = SpanDraft::default();
+        for (key, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")] {
+            let (key, value) = (draft.texts().push(key), draft.texts().push(value));
+            draft.append_meta(key, value);
+        }
+        draft.dedup();
+        let span = draft.to_span(true);
+        let tags: Vec<_> = span.meta.iter().map(|(k, v)| (&**k, &**v)).collect();
+        assert_eq!(tags, [("b", "2"), ("a", "3"), ("c", "4")]);
     }
 
     #[test]
     fn a_tag_set_over_and_over_does_not_grow_the_span() {
         let mut draft = SpanDraft::default();
-        draft.set_name("name");
-        draft.set_service("service");
-        draft.set_meta("kept", "as it was");
+        let name = draft.texts().push("name");
+        draft.set_name(name);
+        set_meta(&mut draft, "kept", "as it was");
         for i in 0..100_000 {
-            draft.set_meta("status", &format!("step {i}"));
+            set_meta(&mut draft, "status", &format!("step {i}"));
         }
-        assert!(draft.memory() < 32 * 1024, "{}", draft.memory());
-        let span = draft.span();
-        assert_eq!(span.meta.get("status").unwrap().as_str(), "step 99999");
-        assert_eq!(span.meta.get("kept").unwrap().as_str(), "as it was");
-        assert_eq!(span.resource.as_str(), "name");
+        assert!(draft.size().memory < 32 * 1024, "{:?}", draft.size());
+        let span = draft.to_span(true);
+        assert_eq!(span.meta.get("status").unwrap(), "step 99999");
+        assert_eq!(span.meta.get("kept").unwrap(), "as it was");
+        assert_eq!((&*span.name, &*span.resource), ("name", "name"));
     }
 }

@@ -20,16 +20,19 @@ pub enum Loss {
     Closed,
     /// A defect of the exporter itself.
     Internal,
+    /// The trace can't be sent: one of its spans has no usable id, for instance.
+    Invalid,
 }
 
 impl Loss {
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::QueueFull, "queue_full"),
         (Self::TooLarge, "too_large"),
         (Self::Refused, "refused"),
         (Self::Unreachable, "unreachable"),
         (Self::Closed, "closed"),
         (Self::Internal, "internal"),
+        (Self::Invalid, "invalid"),
     ];
 
     pub fn name(self) -> &'static str {

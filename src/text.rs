@@ -1,142 +1,144 @@
-//! Text storage: the many short strings of a span share a few blocks.
+//! Text storage: the many short strings of a trace stand one after the other in one allocation.
 //!
 //! A string of its own costs two allocations and a copy; a span of ten tags has some 24 strings.
-//! [`TextArena::store`] copies each to the end of the current block instead and returns a
-//! [`BytesString`] that keeps the whole block alive. All strings of a block belong to one span or
-//! one chunk, so they die together and no single string keeps a block alive for long.
 
-use libdd_tinybytes::{Bytes, BytesString, RefCountedCell, UnderlyingBytes};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::ptr::NonNull;
-
-const FIRST_BLOCK: usize = 512;
-const LARGEST_BLOCK: usize = 16 * 1024;
-/// A string longer than this gets an allocation of its own, so that the rest of a block is not
-/// wasted on it.
-const LARGEST_SHARED: usize = 1024;
-
-/// Hands out strings that share blocks of memory.
-#[derive(Default)]
-pub struct TextArena {
-    block: Option<Block>,
-    memory: usize,
+/// Where a string stands in the [`Texts`] that it was put into.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Slice {
+    start: u32,
+    length: u32,
 }
 
-/// The block that is being filled: bytes below `used` are handed out and never written again,
-/// bytes from there on are reachable through this struct alone.
-struct Block {
-    owner: RefCountedCell,
-    start: NonNull<u8>,
-    used: usize,
-    capacity: usize,
-}
-
-// SAFETY: `start` points into memory that `owner` (Send + Sync) keeps alive; the part that is
-// still written to is reachable through this value alone.
-unsafe impl Send for Block {}
-
-impl TextArena {
-    /// Copies `text` into the arena.
-    pub fn store(&mut self, text: &str) -> BytesString {
-        if text.is_empty() {
-            return BytesString::default();
-        }
-        if text.len() > LARGEST_SHARED {
-            self.memory += text.len();
-            return BytesString::from_string(text.to_owned());
-        }
-        match &mut self.block {
-            Some(block) if block.capacity - block.used >= text.len() => block.push(text),
-            full_or_none => {
-                let capacity = full_or_none
-                    .as_ref()
-                    .map_or(FIRST_BLOCK, |block| (block.capacity * 2).min(LARGEST_BLOCK));
-                let block = full_or_none.insert(Block::new(capacity.max(text.len())));
-                self.memory += block.capacity;
-                block.push(text)
-            }
-        }
-    }
-
-    /// Bytes that this arena has allocated, in total. They are freed with the last string.
-    pub fn memory(&self) -> usize {
-        self.memory
+impl Slice {
+    pub fn length(self) -> usize {
+        self.length as usize
     }
 }
 
-impl Block {
-    fn new(capacity: usize) -> Self {
-        let memory = BlockMemory::new(capacity);
-        let start = memory.start;
-        let (_, _, owner) = Bytes::from_underlying(memory).into_raw();
+/// Strings, up to 4 GiB together.
+#[derive(Debug, Default)]
+pub struct Texts {
+    text: String,
+    overflowed: bool,
+}
+
+impl Texts {
+    pub fn with_capacity(bytes: usize) -> Self {
         Self {
-            // `from_underlying` always counts references.
-            owner: owner.unwrap_or_else(|| unreachable!("an owned buffer without a count")),
-            start,
-            used: 0,
-            capacity,
+            text: String::with_capacity(bytes),
+            overflowed: false,
         }
     }
 
-    fn push(&mut self, text: &str) -> BytesString {
-        assert!(text.len() <= self.capacity - self.used);
-        // SAFETY: the assertion keeps the write within the allocation, which `owner` keeps alive
-        // and which no reference covers; bytes from `used` on have not been handed out, so nobody
-        // reads them while they are written, and `used` moves past them before anybody can. The
-        // bytes are those of a `str`, hence UTF-8.
-        unsafe {
-            let slot = self.start.add(self.used);
-            slot.copy_from_nonoverlapping(
-                NonNull::new_unchecked(text.as_ptr().cast_mut()),
-                text.len(),
-            );
-            self.used += text.len();
-            BytesString::from_bytes_unchecked(Bytes::from_raw_refcount(
-                slot,
-                text.len(),
-                self.owner.clone(),
-            ))
-        }
+    #[inline]
+    pub fn push(&mut self, text: &str) -> Slice {
+        let start = self.text.len();
+        self.text.push_str(text);
+        self.slice_from(start)
     }
-}
 
-/// An allocation that is freed when the last string in it is dropped.
-struct BlockMemory {
-    start: NonNull<u8>,
-    layout: Layout,
-}
+    /// Puts in what should be UTF-8, with U+FFFD for what is not, and tells whether that was needed.
+    ///
+    /// The bytes are copied before they are looked at: they may belong to a buffer that changes
+    /// meanwhile.
+    #[inline]
+    pub fn push_bytes(&mut self, bytes: &[u8]) -> (Slice, bool) {
+        let start = self.text.len();
+        // SAFETY: what stood there stays, and what is added is UTF-8 or taken away again before
+        // anybody else sees it. Should adding panic, nothing was added.
+        let buffer = unsafe { self.text.as_mut_vec() };
+        buffer.extend_from_slice(bytes);
+        if str::from_utf8(&buffer[start..]).is_ok() {
+            return (self.slice_from(start), false);
+        }
+        let broken = buffer.split_off(start);
+        (self.push(&String::from_utf8_lossy(&broken)), true)
+    }
 
-// SAFETY: it is a plain allocation; see `Block` for who may write to it.
-unsafe impl Send for BlockMemory {}
-// SAFETY: as above; it has no method that reads or writes the memory.
-unsafe impl Sync for BlockMemory {}
+    /// Puts in all of another, and returns how far its strings have moved.
+    pub fn append(&mut self, other: &Self) -> Offset {
+        let start = self.text.len();
+        self.text.push_str(&other.text);
+        self.overflowed |= other.overflowed;
+        self.slice_from(start);
+        Offset(if self.overflowed { 0 } else { start as u32 })
+    }
 
-impl BlockMemory {
-    fn new(capacity: usize) -> Self {
-        assert!(capacity > 0);
-        let layout = Layout::array::<u8>(capacity).unwrap_or_else(|_| unreachable!("block size"));
-        // SAFETY: the layout is not empty.
-        let start = NonNull::new(unsafe { alloc(layout) });
+    #[inline]
+    pub fn get(&self, slice: Slice) -> &str {
+        let start = slice.start as usize;
+        // An overflow is the one thing that leaves a slice without its text.
+        self.text
+            .get(start..start + slice.length())
+            .unwrap_or_default()
+    }
+
+    /// Takes out all that was put in since there were so many bytes.
+    pub fn truncate(&mut self, bytes: usize) {
+        self.text.truncate(bytes);
+    }
+
+    /// All strings, one after the other.
+    pub fn into_string(self) -> String {
+        self.text
+    }
+
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.overflowed = false;
+    }
+
+    /// Bytes of all strings.
+    pub fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Bytes allocated.
+    pub fn capacity(&self) -> usize {
+        self.text.capacity()
+    }
+
+    /// Whether there was more text than 4 GiB, some of which is missing then.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// A copy without spare room.
+    pub fn to_exact(&self) -> Self {
         Self {
-            start: start.unwrap_or_else(|| handle_alloc_error(layout)),
-            layout,
+            text: self.text.as_str().to_owned(),
+            overflowed: self.overflowed,
+        }
+    }
+
+    #[inline]
+    fn slice_from(&mut self, start: usize) -> Slice {
+        if self.text.len() > u32::MAX as usize {
+            self.text.truncate(start);
+            self.overflowed = true;
+            return Slice::default();
+        }
+        Slice {
+            start: start as u32,
+            length: (self.text.len() - start) as u32,
         }
     }
 }
 
-impl AsRef<[u8]> for BlockMemory {
-    /// Empty on purpose: a slice over the block would alias the part that is still written to.
-    fn as_ref(&self) -> &[u8] {
-        &[]
-    }
-}
+/// How far [`Texts::append`] has moved the strings of another.
+#[derive(Clone, Copy)]
+pub struct Offset(u32);
 
-impl UnderlyingBytes for BlockMemory {}
-
-impl Drop for BlockMemory {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout, and freed once.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
+impl Offset {
+    pub fn moved(self, slice: Slice) -> Slice {
+        Slice {
+            start: slice.start.wrapping_add(self.0),
+            length: slice.length,
+        }
     }
 }
 
@@ -145,36 +147,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_keep_their_text_whatever_is_stored_after_them() {
-        let mut arena = TextArena::default();
-        let texts: Vec<String> = (0..5_000)
+    fn strings_keep_their_text_whatever_is_put_in_after_them() {
+        let mut texts = Texts::default();
+        let words: Vec<String> = (0..5_000)
             .map(|i| format!("{i}é").repeat(i % 300))
             .collect();
-        let stored: Vec<BytesString> = texts.iter().map(|text| arena.store(text)).collect();
-        drop(arena);
-        for (text, stored) in texts.iter().zip(&stored) {
-            assert_eq!(stored.as_str(), text);
+        let slices: Vec<Slice> = words.iter().map(|word| texts.push(word)).collect();
+        for (word, slice) in words.iter().zip(slices) {
+            assert_eq!(texts.get(slice), word);
         }
     }
 
     #[test]
-    fn strings_outlive_their_neighbours_on_other_threads() {
-        let mut arena = TextArena::default();
-        let kept = arena.store("kept");
-        let dropped = arena.store("dropped");
-        let reader = std::thread::spawn(move || drop(dropped));
-        let later = arena.store("later");
-        drop(arena);
-        reader.join().unwrap();
-        assert_eq!((kept.as_str(), later.as_str()), ("kept", "later"));
+    fn broken_bytes_are_replaced_and_leave_the_neighbours_whole() {
+        let mut texts = Texts::default();
+        let first = texts.push("é");
+        assert!(!texts.push_bytes(b"ok").1);
+        // The first byte of a character, whose second is the first of what follows.
+        let (broken, repaired) = texts.push_bytes(b"a\xc3");
+        let last = texts.push("z");
+        assert!(repaired);
+        let all = [first, broken, last].map(|slice| texts.get(slice));
+        assert_eq!(all, ["é", "a\u{fffd}", "z"]);
     }
 
     #[test]
-    fn memory_is_charged_once_a_block() {
-        let mut arena = TextArena::default();
-        let _strings: Vec<BytesString> = (0..10).map(|_| arena.store("0123456789")).collect();
-        assert_eq!(arena.memory(), FIRST_BLOCK);
-        let _long = arena.store(&"x".repeat(LARGEST_SHARED + 1));
-        assert_eq!(arena.memory(), FIRST_BLOCK + LARGEST_SHARED + 1);
+    fn strings_are_found_after_they_were_moved() {
+        let mut other = Texts::default();
+        let name = other.push("name");
+        let mut texts = Texts::default();
+        texts.push("something");
+        let offset = texts.append(&other);
+        assert_eq!(texts.get(offset.moved(name)), "name");
     }
 }

@@ -1,6 +1,7 @@
 //! The errors that the classes raise.
 
 use crate::ruby::Whole;
+use magnus::error::ErrorType;
 use magnus::value::{Lazy, ReprValue};
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby, Value};
 
@@ -49,6 +50,20 @@ pub fn wrong_class(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Erro
 pub fn out_of_range(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Error {
     let message = format!("{field}: expected {expected}, got {}", describe(got));
     Error::new(ruby.exception_range_error(), message)
+}
+
+/// Text with broken bytes, or none at all, where it has to be whole.
+pub fn broken_text(ruby: &Ruby, field: &str) -> Error {
+    let message = format!("{field}: expected text that is valid in its encoding");
+    Error::new(ruby.exception_arg_error(), message)
+}
+
+/// `error`, with where it happened in front of its message when it is one of ours.
+pub fn within(place: &str, error: &Error) -> Error {
+    match error.error_type() {
+        ErrorType::Error(class, message) => Error::new(*class, format!("{place}.{message}")),
+        _ => error.clone(),
+    }
 }
 
 /// The class, and the value where that is short and no code of the user's runs to show it.

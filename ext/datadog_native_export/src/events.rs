@@ -41,7 +41,7 @@ pub fn lower(
     let hash = RHash::from_value(attributes)
         .ok_or_else(|| wrong_class(ruby, "attributes", "Hash", attributes))?;
     let mut result = Ok(());
-    each_pair(hash, &mut |key, value| {
+    each_pair(hash, |key, value| {
         let lowered = Text::required(ruby, key, || "attributes key".into())
             .and_then(|key| Ok((key, attribute(ruby, value, &mut tally)?)));
         result = lowered.map(|(key, value)| match value {
@@ -100,10 +100,9 @@ fn scalar(
 }
 
 fn owned(text: &Text, tally: &mut Tally) -> BytesString {
-    text.read(|text, repaired| {
-        tally.repaired += usize::from(repaired);
-        BytesString::from(text.to_owned())
-    })
+    let (text, repaired) = text.to_owned();
+    tally.repaired += usize::from(repaired);
+    text.into()
 }
 
 /// An event as `Span#add_event` takes it.
@@ -121,11 +120,14 @@ pub fn to_ruby(ruby: &Ruby, event: &SpanEventBytes) -> Result<RHash, Error> {
                 array.as_value()
             }
         };
-        attributes.aset(read_string(ruby, key), value)?;
+        attributes.aset(read_string(ruby, key.as_str()), value)?;
     }
     attributes.freeze();
     let hash = ruby.hash_new();
-    hash.aset(ruby.to_symbol("name"), read_string(ruby, &event.name))?;
+    hash.aset(
+        ruby.to_symbol("name"),
+        read_string(ruby, event.name.as_str()),
+    )?;
     hash.aset(ruby.to_symbol("time_unix_nano"), event.time_unix_nano)?;
     hash.aset(ruby.to_symbol("attributes"), attributes)?;
     hash.freeze();
@@ -134,7 +136,7 @@ pub fn to_ruby(ruby: &Ruby, event: &SpanEventBytes) -> Result<RHash, Error> {
 
 fn scalar_to_ruby(ruby: &Ruby, value: &AttributeArrayValueBytes) -> Value {
     match value {
-        AttributeArrayValueBytes::String(text) => read_string(ruby, text).as_value(),
+        AttributeArrayValueBytes::String(text) => read_string(ruby, text.as_str()).as_value(),
         AttributeArrayValueBytes::Boolean(boolean) => boolean.into_value_with(ruby),
         AttributeArrayValueBytes::Integer(integer) => integer.into_value_with(ruby),
         AttributeArrayValueBytes::Double(double) => double.into_value_with(ruby),

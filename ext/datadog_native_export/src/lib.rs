@@ -13,6 +13,7 @@ mod span;
 mod span_reading;
 mod text;
 mod trace_chunks;
+mod tracer_span;
 
 use magnus::{Error, Ruby};
 
@@ -21,6 +22,10 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     pipeline::fork::watch();
     pipeline::diagnostics::listen();
     crate::ruby::allow_ractors();
+    if !crate::ruby::Encodings::check() {
+        let message = "this Ruby numbers its encodings in a way that is not known";
+        return Err(Error::new(ruby.exception_load_error(), message));
+    }
     span::init(ruby)?;
     trace_chunks::init(ruby)?;
     exporter::init(ruby)

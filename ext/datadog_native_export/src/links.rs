@@ -65,7 +65,7 @@ struct Flat<'a> {
 impl Flat<'_> {
     fn hash(&mut self, prefix: &str, hash: RHash) -> Result<(), Error> {
         let mut result = Ok(());
-        each_pair(hash, &mut |key, value| {
+        each_pair(hash, |key, value| {
             result = Text::required(self.ruby, key, || "attributes key".into()).and_then(|key| {
                 let name = self.owned(&key);
                 self.value(&format!("{prefix}{}", name.as_str()), value)
@@ -137,10 +137,9 @@ impl Flat<'_> {
     }
 
     fn owned(&mut self, text: &Text) -> BytesString {
-        text.read(|text, repaired| {
-            self.repaired += usize::from(repaired);
-            BytesString::from(text.to_owned())
-        })
+        let (text, repaired) = text.to_owned();
+        self.repaired += usize::from(repaired);
+        text.into()
     }
 }
 
@@ -148,11 +147,15 @@ impl Flat<'_> {
 pub fn to_ruby(ruby: &Ruby, link: &SpanLinkBytes) -> Result<RHash, Error> {
     let attributes = ruby.hash_new();
     for (key, value) in &link.attributes {
-        attributes.aset(read_string(ruby, key), read_string(ruby, value))?;
+        attributes.aset(
+            read_string(ruby, key.as_str()),
+            read_string(ruby, value.as_str()),
+        )?;
     }
     attributes.freeze();
     let trace_id = (u128::from(link.trace_id_high) << 64) | u128::from(link.trace_id);
-    let tracestate = (!link.tracestate.is_empty()).then(|| read_string(ruby, &link.tracestate));
+    let tracestate =
+        (!link.tracestate.is_empty()).then(|| read_string(ruby, link.tracestate.as_str()));
     let flags = (link.flags & FLAGS_GIVEN != 0).then_some(link.flags & !FLAGS_GIVEN);
     let hash = ruby.hash_new();
     hash.aset(ruby.to_symbol("trace_id"), trace_id)?;

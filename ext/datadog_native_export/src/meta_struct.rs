@@ -3,6 +3,7 @@
 use crate::errors::describe;
 use crate::ruby::{Encodings, StringFacts, Whole, each_pair, same_object, with_bytes};
 use crate::text::Text;
+use magnus::encoding::Coderange;
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{
     Error, ExceptionClass, Float, IntoValue, RArray, RHash, RString, Ruby, Symbol, Value,
@@ -38,7 +39,7 @@ pub fn encode(ruby: &Ruby, key: &Text, value: Value) -> Result<(Vec<u8>, usize),
             class,
             problem,
         }) => {
-            let key = key.read(|key, _| key.to_owned());
+            let (key, _) = key.to_owned();
             Err(Error::new(class, format!("{key}{path}: {problem}")))
         }
     }
@@ -115,26 +116,21 @@ impl Encoder<'_> {
     /// A binary String is text if it can be.
     fn string(&mut self, string: RString) -> Result<(), Refusal> {
         let facts = StringFacts::of(string);
-        let is_binary = facts.encoding == Encodings::get().binary
-            && with_bytes(string, facts.frozen, |bytes| {
-                let is_binary = str::from_utf8(bytes).is_err();
-                if is_binary {
-                    written(encode::write_bin(&mut self.out, bytes));
-                }
-                is_binary
-            });
-        if is_binary {
-            return Ok(());
+        if facts.encoding == Encodings::BINARY && facts.coderange != Coderange::SevenBit {
+            let bytes = with_bytes(string, <[u8]>::to_vec);
+            if str::from_utf8(&bytes).is_err() {
+                written(encode::write_bin(&mut self.out, &bytes));
+                return Ok(());
+            }
         }
         self.text(string.as_value())
     }
 
     fn text(&mut self, value: Value) -> Result<(), Refusal> {
         let text = Text::required(self.ruby, value, String::new)?;
-        text.read(|text, repaired| {
-            written(encode::write_str(&mut self.out, text));
-            self.repaired += usize::from(repaired);
-        });
+        let (text, repaired) = text.to_owned();
+        written(encode::write_str(&mut self.out, &text));
+        self.repaired += usize::from(repaired);
         Ok(())
     }
 
@@ -191,7 +187,7 @@ impl Encoder<'_> {
         written(encode::write_map_len(&mut self.out, length as u32));
         let mut encoded = 0;
         let mut result = Ok(());
-        each_pair(hash, &mut |key, value| {
+        each_pair(hash, |key, value| {
             encoded += 1;
             result = self.key(key).and_then(|()| {
                 self.value(value)

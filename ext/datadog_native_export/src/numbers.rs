@@ -3,7 +3,7 @@
 use crate::errors::{out_of_range, wrong_class};
 use crate::ruby::Whole;
 use magnus::value::ReprValue;
-use magnus::{Error, Float, Ruby, Time, Value};
+use magnus::{Error, Fixnum, Float, Ruby, Time, Value};
 
 /// The nanoseconds that Int64 holds reach from 1677 to 2262.
 const NANOSECONDS: &str = "nanoseconds between -2**63 and 2**63-1";
@@ -81,9 +81,46 @@ pub fn duration(ruby: &Ruby, value: Value) -> Result<i64, Error> {
     )
 }
 
+/// Seconds as a Float, Integer or Rational, in nanoseconds. What is below one is cut off.
+pub fn seconds(ruby: &Ruby, value: Value) -> Result<i64, Error> {
+    const PER_SECOND: i64 = 1_000_000_000;
+    const RANGE: &str = "seconds up to 2**63-1 nanoseconds";
+    let range = || out_of_range(ruby, "duration", RANGE, value);
+    if let Some(float) = Float::from_value(value) {
+        let nanoseconds = (float.to_f64() * PER_SECOND as f64).trunc();
+        // 2**63 is the first that an i64 can't hold; NaN is in no range.
+        let fits =
+            (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&nanoseconds);
+        return fits.then_some(nanoseconds as i64).ok_or_else(range);
+    }
+    if let Some(whole) = Whole::from_value(value) {
+        let seconds = whole.fit::<i64>().ok_or_else(range)?;
+        return seconds.checked_mul(PER_SECOND).ok_or_else(range);
+    }
+    if value.is_kind_of(ruby.class_rational()) {
+        let nanoseconds: Value = value.funcall("*", (PER_SECOND,))?;
+        let whole: Value = nanoseconds.funcall("to_i", ())?;
+        return Whole::from_value(whole)
+            .and_then(|whole| whole.fit())
+            .ok_or_else(range);
+    }
+    let kinds = "Float, Integer or Rational (seconds)";
+    Err(wrong_class(ruby, "duration", kinds, value))
+}
+
 /// An Integer, 0 for none.
 pub fn error(ruby: &Ruby, value: Value) -> Result<i32, Error> {
     fit(ruby, value, "error", "Integer", "-2**31 to 2**31-1")
+}
+
+/// A metric that takes no call to read: a Float that is a number, or a small Integer.
+#[inline]
+pub fn simple_metric(value: Value) -> Option<f64> {
+    if let Some(fixnum) = Fixnum::from_value(value) {
+        return Some(fixnum.to_i64() as f64);
+    }
+    let float = Float::from_value(value)?.to_f64();
+    (!float.is_nan()).then_some(float)
 }
 
 /// A real number, or `None` for NaN, which has no meaning as a metric.

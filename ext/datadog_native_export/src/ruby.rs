@@ -5,12 +5,10 @@
 use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, Object, RClass, RHash, RString, Symbol, Value};
+use magnus::{Error, Object, RClass, RHash, RObject, RString, Symbol, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A Ruby Integer, as far as it fits into 128 bits and a sign.
@@ -68,14 +66,19 @@ impl Whole {
 
 /// Calls `each` with every pair of a hash until it returns false. No Ruby object is made and no
 /// method of the hash is called.
-pub fn each_pair(hash: RHash, each: &mut dyn FnMut(Value, Value) -> bool) -> Result<(), Error> {
-    struct Iteration<'a> {
-        each: &'a mut dyn FnMut(Value, Value) -> bool,
+#[inline]
+pub fn each_pair<F: FnMut(Value, Value) -> bool>(hash: RHash, each: F) -> Result<(), Error> {
+    struct Iteration<F> {
+        each: F,
         panic: Option<Box<dyn Any + Send>>,
     }
-    extern "C" fn pair(key: rb_sys::VALUE, value: rb_sys::VALUE, arg: rb_sys::VALUE) -> c_int {
+    extern "C" fn pair<F: FnMut(Value, Value) -> bool>(
+        key: rb_sys::VALUE,
+        value: rb_sys::VALUE,
+        arg: rb_sys::VALUE,
+    ) -> c_int {
         // SAFETY: `arg` is the iteration below, which outlives the loop and is used by it alone.
-        let iteration = unsafe { &mut *(arg as *mut c_void).cast::<Iteration>() };
+        let iteration = unsafe { &mut *(arg as *mut c_void).cast::<Iteration<F>>() };
         // SAFETY: Ruby hands in live values, which the hash keeps alive during the loop.
         let (key, value) = unsafe { (Value::from_raw(key), Value::from_raw(value)) };
         match catch_unwind(AssertUnwindSafe(|| (iteration.each)(key, value))) {
@@ -92,12 +95,84 @@ pub fn each_pair(hash: RHash, each: &mut dyn FnMut(Value, Value) -> bool) -> Res
     protect(AssertUnwindSafe(|| {
         // SAFETY: `hash` is a Hash, `pair` has the form that is asked for, and what it does never
         // jumps over it: `each` protects what may raise.
-        unsafe { rb_sys::rb_hash_foreach(hash.as_raw(), Some(pair), arg) };
+        unsafe { rb_sys::rb_hash_foreach(hash.as_raw(), Some(pair::<F>), arg) };
         rb_sys::Qnil as rb_sys::VALUE
     }))?;
     match iteration.panic {
         Some(panic) => resume_unwind(panic),
         None => Ok(()),
+    }
+}
+
+/// Names of instance variables that are read together.
+///
+/// One walk over an object costs less than a look-up for each name. Objects of one class mostly have
+/// theirs in one order, which is remembered as a guess.
+pub struct InstanceVariables<const N: usize> {
+    names: [rb_sys::ID; N],
+    /// Index of the name that was last found at each place of the walk.
+    order: [usize; PLACES],
+}
+
+/// More instance variables than that are found, only slower.
+const PLACES: usize = 32;
+
+impl<const N: usize> InstanceVariables<N> {
+    pub fn new(names: [&str; N]) -> Self {
+        Self {
+            // SAFETY: the names are valid for the lengths given; Ruby keeps what it makes of them.
+            names: names.map(|name| unsafe {
+                rb_sys::rb_intern3(
+                    name.as_ptr().cast(),
+                    name.len() as _,
+                    rb_sys::rb_utf8_encoding(),
+                )
+            }),
+            order: [0; PLACES],
+        }
+    }
+
+    /// The values, nil where the object lacks one; `None` for what is no plain object.
+    pub fn read(&mut self, object: Value) -> Option<[Value; N]> {
+        struct Walk<'a, const N: usize> {
+            variables: &'a mut InstanceVariables<N>,
+            values: [rb_sys::VALUE; N],
+            place: usize,
+        }
+        extern "C" fn each<const N: usize>(
+            name: rb_sys::ID,
+            value: rb_sys::VALUE,
+            walk: rb_sys::st_data_t,
+        ) -> c_int {
+            // SAFETY: it is the walk below, which outlives the call and is used by it alone.
+            let walk = unsafe { &mut *(walk as *mut c_void).cast::<Walk<N>>() };
+            let InstanceVariables { names, order } = walk.variables;
+            let guess = order.get_mut(walk.place);
+            walk.place += 1;
+            let index = match &guess {
+                Some(index) if names[**index] == name => Some(**index),
+                _ => names.iter().position(|known| *known == name),
+            };
+            if let Some(index) = index {
+                walk.values[index] = value;
+                if let Some(guess) = guess {
+                    *guess = index;
+                }
+            }
+            rb_sys::st_retval::ST_CONTINUE as c_int
+        }
+        RObject::from_value(object)?;
+        let mut walk = Walk {
+            variables: self,
+            values: [rb_sys::Qnil as rb_sys::VALUE; N],
+            place: 0,
+        };
+        let walk_ptr = (&raw mut walk).cast::<c_void>() as rb_sys::st_data_t;
+        // SAFETY: for a plain object this raises nothing and calls nothing but `each`, which has the
+        // form that is asked for and never unwinds.
+        unsafe { rb_sys::rb_ivar_foreach(object.as_raw(), Some(each::<N>), walk_ptr) };
+        // SAFETY: values of a live object, or nil.
+        Some(walk.values.map(|value| unsafe { Value::from_raw(value) }))
     }
 }
 
@@ -134,7 +209,7 @@ pub fn transcode(string: RString, replace: bool) -> Result<RString, Error> {
     RString::from_value(encoded).ok_or_else(|| unreachable!("an encoded String is a String"))
 }
 
-/// What Ruby knows of a String without looking at its bytes again.
+/// What Ruby knows of a String without looking at its bytes.
 pub struct StringFacts {
     pub encoding: c_int,
     pub coderange: Coderange,
@@ -144,10 +219,10 @@ pub struct StringFacts {
 impl StringFacts {
     /// Reads the flags of the object, where Ruby keeps all of this; a call for each would cost more
     /// than the copy of the text.
+    #[inline]
     pub fn of(string: RString) -> Self {
         const ENCODING: rb_sys::VALUE = rb_sys::ruby_encoding_consts::RUBY_ENCODING_MASK as _;
         const SHIFT: u32 = rb_sys::ruby_encoding_consts::RUBY_ENCODING_SHIFT as _;
-        const ELSEWHERE: c_int = rb_sys::ruby_encoding_consts::RUBY_ENCODING_INLINE_MAX as _;
         const CODERANGE: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_MASK as _;
         const SEVEN_BIT: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_7BIT as _;
         const VALID: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_VALID as _;
@@ -155,17 +230,12 @@ impl StringFacts {
 
         // SAFETY: a String is on the heap and has a header.
         let flags = unsafe { (*(string.as_raw() as *const rb_sys::RBasic)).flags };
-        let mut encoding = ((flags & ENCODING) >> SHIFT) as c_int;
-        if encoding == ELSEWHERE {
-            // SAFETY: it reads the encoding of a String.
-            encoding = unsafe { rb_sys::rb_enc_get_index(string.as_raw()) };
-        }
         Self {
-            encoding,
+            encoding: ((flags & ENCODING) >> SHIFT) as c_int,
             coderange: match flags & CODERANGE {
                 SEVEN_BIT => Coderange::SevenBit,
                 VALID => Coderange::Valid,
-                0 => string.enc_coderange_scan(),
+                0 => Coderange::Unknown,
                 _ => Coderange::Broken,
             },
             frozen: flags & FROZEN != 0,
@@ -173,51 +243,42 @@ impl StringFacts {
     }
 }
 
-/// The indexes of the encodings whose bytes are taken as they are.
-pub struct Encodings {
-    pub utf8: c_int,
-    pub us_ascii: c_int,
-    pub binary: c_int,
-}
+/// The indexes of the encodings whose bytes are taken as they are. They are the first that Ruby makes
+/// (`ENCINDEX_*` in its `encindex.h`); [`Encodings::check`] sees to it.
+pub struct Encodings;
 
 impl Encodings {
-    pub fn get() -> &'static Self {
-        static INDEXES: OnceLock<Encodings> = OnceLock::new();
+    pub const BINARY: c_int = 0;
+    pub const UTF8: c_int = 1;
+    pub const US_ASCII: c_int = 2;
+
+    /// Whether this Ruby counts its encodings as expected.
+    pub fn check() -> bool {
         // SAFETY: the calls return constants of the running Ruby.
-        INDEXES.get_or_init(|| unsafe {
-            Self {
-                utf8: rb_sys::rb_utf8_encindex(),
-                us_ascii: rb_sys::rb_usascii_encindex(),
-                binary: rb_sys::rb_ascii8bit_encindex(),
-            }
-        })
+        let indexes = unsafe {
+            [
+                rb_sys::rb_ascii8bit_encindex(),
+                rb_sys::rb_utf8_encindex(),
+                rb_sys::rb_usascii_encindex(),
+            ]
+        };
+        indexes == [Self::BINARY, Self::UTF8, Self::US_ASCII]
     }
 }
 
-/// Reads the bytes of a string: its own when it is frozen, or else a copy. `IO#readpartial` has the
-/// kernel write into a String while other threads run, so that even with the GVL held its bytes may
-/// change between two looks.
-pub fn with_bytes<R>(string: RString, frozen: bool, read: impl FnOnce(&[u8]) -> R) -> R {
-    const ON_STACK: usize = 256;
-    // SAFETY: the slice is read once, into a copy, or belongs to a frozen String, which nothing
-    // changes. `string` is on the stack until the end, so that it is not collected. `read` gets
-    // the memory of a frozen String, which does not move while it is referred to from the stack.
-    let bytes = unsafe { string.as_slice() };
-    let result = if frozen {
-        read(bytes)
-    } else if bytes.len() <= ON_STACK {
-        let mut copy = [const { MaybeUninit::<u8>::uninit() }; ON_STACK];
-        // SAFETY: `copy` has room for `bytes`, and as many of its bytes as are read are written.
-        read(unsafe {
-            copy.as_mut_ptr()
-                .cast::<u8>()
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-            std::slice::from_raw_parts(copy.as_ptr().cast(), bytes.len())
-        })
-    } else {
-        let copy = bytes.to_vec();
-        read(&copy)
-    };
+/// Whether a String is ASCII. Looks at its bytes unless Ruby knows.
+pub fn is_ascii_only(string: RString) -> bool {
+    string.enc_coderange_scan() == Coderange::SevenBit
+}
+
+/// Hands in the bytes of a String, which are to be copied before anything else is done with them:
+/// `IO#readpartial` has the kernel write into a String while other threads run, so that even with the
+/// GVL held the bytes of one that isn't frozen may change between two looks.
+#[inline]
+pub fn with_bytes<R>(string: RString, copy: impl FnOnce(&[u8]) -> R) -> R {
+    // SAFETY: `string` is on the stack until the end, so that it is neither collected nor moved, and
+    // `copy` does not call Ruby. What it reads may change under its hands, but not its length.
+    let result = copy(unsafe { string.as_slice() });
     std::hint::black_box(string);
     result
 }

@@ -3,12 +3,14 @@
 use crate::errors::{self, MODULE, consumed, wrong_class};
 use crate::numbers;
 use crate::ruby::{adjust_memory, each_pair, is_exactly};
-use crate::text::Text;
+use crate::text::{Text, entry};
 use crate::{events, links, meta_struct, span_reading};
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, RHash, Ruby, TypedData, Value, method};
-use pipeline::span::{Numbers, SpanDraft};
+use pipeline::columns::Numbers;
+use pipeline::span::SpanDraft;
+use pipeline::text::Slice;
 use std::cell::{Cell, RefCell, RefMut};
 
 #[derive(Default, TypedData)]
@@ -36,7 +38,7 @@ enum State {
 impl DataTypeFunctions for Span {
     fn size(&self) -> usize {
         let held = self.state.try_borrow().map_or(0, |state| match &*state {
-            State::Open(draft) => draft.memory(),
+            State::Open(draft) => draft.size().memory,
             State::Unset | State::Consumed => 0,
         });
         size_of::<Self>() + held
@@ -62,41 +64,44 @@ impl Span {
         metrics: Value,
     ) -> Result<(), Error> {
         this.check_unset(ruby)?;
-        let mut draft = SpanDraft::new(Numbers {
-            trace_id: numbers::trace_id(ruby, trace_id)?,
+        let trace_id = numbers::trace_id(ruby, trace_id)?;
+        let numbers = Numbers {
             span_id: numbers::span_id(ruby, span_id)?,
             parent_id: numbers::parent_id(ruby, parent_id)?,
             start: numbers::start(ruby, start)?,
             duration: numbers::duration(ruby, duration)?,
             error: numbers::error(ruby, error)?,
-        });
+        };
+        let mut draft = SpanDraft::new(trace_id, numbers);
         let name = Text::required(ruby, name, || "name".into())?;
-        put(&mut draft, &name, SpanDraft::set_name);
+        let name = put(&mut draft, &name);
+        draft.set_name(name);
         for (value, field, set) in [
-            (service, "service", SpanDraft::set_service as fn(&mut _, &_)),
+            (service, "service", SpanDraft::set_service as fn(&mut _, _)),
             (resource, "resource", SpanDraft::set_resource),
             (r#type, "type", SpanDraft::set_type),
         ] {
             if let Some(text) = Text::optional(ruby, value, || field.into())? {
-                put(&mut draft, &text, set);
+                let text = put(&mut draft, &text);
+                set(&mut draft, text);
             }
         }
         let length = |hash| RHash::from_value(hash).map_or(0, RHash::len);
         draft.reserve(length(meta), length(metrics));
+        let repaired = draft.columns().repaired;
         let meta_is_unique = for_each(ruby, meta, "meta", |key, value| {
             append_meta(ruby, &mut draft, key, value)
         })?;
         let metrics_are_unique = for_each(ruby, metrics, "metrics", |key, value| {
             append_metric(ruby, &mut draft, key, value)
         })?;
-        if meta_is_unique && metrics_are_unique {
-            draft.unique();
-        } else {
+        // Two keys may be the same once they are repaired.
+        if !meta_is_unique || !metrics_are_unique || draft.columns().repaired > repaired {
             draft.dedup();
         }
         // What the values ran may have been `initialize` again.
         this.check_unset(ruby)?;
-        let memory = draft.memory();
+        let memory = draft.size().memory;
         *this.state.borrow_mut() = State::Open(draft);
         this.tell(memory);
         Ok(())
@@ -112,13 +117,14 @@ impl Span {
         let key = key_text(ruby, key, "meta")?;
         let value = Text::optional(ruby, value, || entry("meta", &key))?;
         let mut draft = this.open(ruby)?;
-        key.read(|key, key_repaired| match value {
-            Some(value) => value.read(|value, value_repaired| {
+        let key = put(&mut draft, &key);
+        match value {
+            Some(value) => {
+                let value = put(&mut draft, &value);
                 draft.set_meta(key, value);
-                count_repairs(&mut draft, key_repaired, value_repaired);
-            }),
+            }
             None => draft.remove_meta(key),
-        });
+        }
         drop(draft);
         Ok(this)
     }
@@ -137,18 +143,16 @@ impl Span {
             false => numbers::metric(ruby, value, || entry("metrics", &key))?,
         };
         let mut draft = this.open(ruby)?;
-        key.read(|key, repaired| match number {
-            Some(number) => {
-                draft.set_metric(key, number);
-                count_repairs(&mut draft, repaired, false);
-            }
+        let key = put(&mut draft, &key);
+        match number {
+            Some(number) => draft.set_metric(key, number),
             None => {
                 draft.remove_metric(key);
                 if !is_nil {
                     draft.count_left_out(1);
                 }
             }
-        });
+        }
         drop(draft);
         Ok(this)
     }
@@ -163,11 +167,10 @@ impl Span {
         let key = key_text(ruby, key, "meta_struct")?;
         let (bytes, repaired) = meta_struct::encode(ruby, &key, value)?;
         let mut draft = this.open(ruby)?;
-        key.read(|key, key_repaired| {
-            draft.set_meta_struct(key, bytes);
-            draft.count_repaired(usize::from(key_repaired) + repaired);
-        });
-        let memory = draft.memory();
+        let (key, key_repaired) = key.to_owned();
+        draft.set_meta_struct(key.into(), bytes);
+        draft.count_repaired(usize::from(key_repaired) + repaired);
+        let memory = draft.size().memory;
         drop(draft);
         this.tell(memory);
         Ok(this)
@@ -261,23 +264,18 @@ impl State {
     }
 }
 
-fn put(draft: &mut SpanDraft, text: &Text, set: fn(&mut SpanDraft, &str)) {
-    text.read(|text, repaired| {
-        set(draft, text);
-        count_repairs(draft, repaired, false);
-    });
+fn put(draft: &mut SpanDraft, text: &Text) -> Slice {
+    let (slice, repaired) = text.put_into(draft.texts());
+    draft.count_repaired(usize::from(repaired));
+    slice
 }
 
 fn append_meta(ruby: &Ruby, draft: &mut SpanDraft, key: &Text, value: Value) -> Result<(), Error> {
     let Some(value) = Text::optional(ruby, value, || entry("meta", key))? else {
         return Ok(());
     };
-    key.read(|key, key_repaired| {
-        value.read(|value, value_repaired| {
-            draft.append_meta(key, value);
-            count_repairs(draft, key_repaired, value_repaired);
-        });
-    });
+    let (key, value) = (put(draft, key), put(draft, &value));
+    draft.append_meta(key, value);
     Ok(())
 }
 
@@ -291,10 +289,10 @@ fn append_metric(
         return Ok(());
     }
     match numbers::metric(ruby, value, || entry("metrics", key))? {
-        Some(number) => key.read(|key, repaired| {
+        Some(number) => {
+            let key = put(draft, key);
             draft.append_metric(key, number);
-            count_repairs(draft, repaired, false);
-        }),
+        }
         None => draft.count_left_out(1),
     }
     Ok(())
@@ -315,7 +313,7 @@ fn for_each(
     let mut unique = is_exactly(hash, ruby.class_hash())
         && !hash.funcall::<_, _, bool>("compare_by_identity?", ())?;
     let mut result = Ok(());
-    each_pair(hash, &mut |key, value| {
+    each_pair(hash, |key, value| {
         result = key_text(ruby, key, field).and_then(|key| {
             unique &= key.unique;
             append(&key, value)
@@ -327,18 +325,6 @@ fn for_each(
 
 fn key_text(ruby: &Ruby, key: Value, field: &str) -> Result<Text, Error> {
     Text::required(ruby, key, || format!("{field} key"))
-}
-
-/// How an error names an entry.
-fn entry(field: &str, key: &Text) -> String {
-    key.read(|key, _| {
-        let shown: String = key.chars().take(60).collect();
-        format!("{field}[{shown:?}]")
-    })
-}
-
-fn count_repairs(draft: &mut SpanDraft, key: bool, value: bool) {
-    draft.count_repaired(usize::from(key) + usize::from(value));
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {

@@ -3,106 +3,114 @@
 use crate::span::Span;
 use crate::text::read_string;
 use crate::{events, links, meta_struct};
-use libdd_tinybytes::BytesString;
-use libdd_trace_utils::span::v04::SpanBytes;
 use magnus::value::ReprValue;
 use magnus::{Error, IntoValue, Module, RArray, RClass, RHash, RString, Ruby, Value, method};
+use pipeline::columns::{Columns, Extras, Labels};
+use pipeline::text::Slice;
 
-/// Copies what `get` finds, so that Ruby runs with nothing of the span borrowed.
-fn copied<T>(ruby: &Ruby, span: &Span, get: impl FnOnce(&SpanBytes) -> T) -> Result<T, Error> {
-    Ok(get(span.open(ruby)?.span()))
-}
-
-fn text(
-    ruby: &Ruby,
-    span: &Span,
-    get: impl FnOnce(&SpanBytes) -> &BytesString,
-) -> Result<RString, Error> {
-    let text = copied(ruby, span, |span| get(span).clone())?;
-    Ok(read_string(ruby, &text))
+fn text(ruby: &Ruby, span: &Span, get: fn(&Labels) -> Slice) -> Result<RString, Error> {
+    let draft = span.open(ruby)?;
+    Ok(read_string(
+        ruby,
+        draft.columns().texts.get(get(draft.labels())),
+    ))
 }
 
 fn name(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.name)
+    text(ruby, span, |labels| labels.name)
 }
 
 fn service(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.service)
+    text(ruby, span, |labels| labels.service)
 }
 
 fn resource(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.resource)
+    text(ruby, span, |labels| labels.resource)
 }
 
 fn r#type(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.r#type)
+    text(ruby, span, |labels| labels.r#type)
 }
 
 fn trace_id(ruby: &Ruby, span: &Span) -> Result<u128, Error> {
-    copied(ruby, span, |span| span.trace_id)
+    Ok(span.open(ruby)?.trace_id())
 }
 
 fn span_id(ruby: &Ruby, span: &Span) -> Result<u64, Error> {
-    copied(ruby, span, |span| span.span_id)
+    Ok(span.open(ruby)?.numbers().span_id)
 }
 
 fn parent_id(ruby: &Ruby, span: &Span) -> Result<u64, Error> {
-    copied(ruby, span, |span| span.parent_id)
+    Ok(span.open(ruby)?.numbers().parent_id)
 }
 
 fn start(ruby: &Ruby, span: &Span) -> Result<i64, Error> {
-    copied(ruby, span, |span| span.start)
+    Ok(span.open(ruby)?.numbers().start)
 }
 
 fn duration(ruby: &Ruby, span: &Span) -> Result<i64, Error> {
-    copied(ruby, span, |span| span.duration)
+    Ok(span.open(ruby)?.numbers().duration)
 }
 
 fn error(ruby: &Ruby, span: &Span) -> Result<i32, Error> {
-    copied(ruby, span, |span| span.error)
+    Ok(span.open(ruby)?.numbers().error)
 }
 
 fn meta(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
-    let meta = copied(ruby, span, |span| span.meta.clone())?;
-    frozen_hash(ruby, meta.iter(), |value| {
-        Ok(read_string(ruby, value).as_value())
-    })
+    let draft = span.open(ruby)?;
+    let Columns { texts, meta, .. } = draft.columns();
+    let tags = meta.iter().map(|&(key, value)| {
+        let value = read_string(ruby, texts.get(value)).as_value();
+        Ok((read_string(ruby, texts.get(key)), value))
+    });
+    frozen_hash(ruby, tags)
 }
 
 fn metrics(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
-    let metrics = copied(ruby, span, |span| span.metrics.clone())?;
-    frozen_hash(
-        ruby,
-        metrics.iter(),
-        |value| Ok(value.into_value_with(ruby)),
-    )
+    let draft = span.open(ruby)?;
+    let Columns { texts, metrics, .. } = draft.columns();
+    let metrics = metrics.iter().map(|&(key, value)| {
+        let key = read_string(ruby, texts.get(key));
+        Ok((key, value.into_value_with(ruby)))
+    });
+    frozen_hash(ruby, metrics)
 }
 
 fn meta_struct(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
-    let values = copied(ruby, span, |span| span.meta_struct.clone())?;
-    frozen_hash(ruby, values.iter(), |value| {
-        meta_struct::decode(ruby, &mut value.as_ref())
-    })
+    let values = extras(ruby, span, |extras| extras.meta_struct.clone())?;
+    let values = values.iter().map(|(key, value)| {
+        let key = read_string(ruby, key.as_str());
+        Ok((key, meta_struct::decode(ruby, &mut value.as_ref())?))
+    });
+    frozen_hash(ruby, values)
 }
 
 fn links(ruby: &Ruby, span: &Span) -> Result<RArray, Error> {
-    let links = copied(ruby, span, |span| span.span_links.clone())?;
+    let links = extras(ruby, span, |extras| extras.links.clone())?;
     frozen_array(ruby, &links, |link| links::to_ruby(ruby, link))
 }
 
 fn events(ruby: &Ruby, span: &Span) -> Result<RArray, Error> {
-    let events = copied(ruby, span, |span| span.span_events.clone())?;
+    let events = extras(ruby, span, |extras| extras.events.clone())?;
     frozen_array(ruby, &events, |event| events::to_ruby(ruby, event))
 }
 
-fn frozen_hash<'a, V: 'a>(
+fn extras<T: Default>(
     ruby: &Ruby,
-    entries: impl Iterator<Item = &'a (BytesString, V)>,
-    to_ruby: impl Fn(&V) -> Result<Value, Error>,
+    span: &Span,
+    copy: impl FnOnce(&Extras) -> T,
+) -> Result<T, Error> {
+    Ok(span.open(ruby)?.extras().map(copy).unwrap_or_default())
+}
+
+fn frozen_hash(
+    ruby: &Ruby,
+    entries: impl Iterator<Item = Result<(RString, Value), Error>>,
 ) -> Result<RHash, Error> {
     let hash = ruby.hash_new();
-    for (key, value) in entries {
-        hash.aset(read_string(ruby, key), to_ruby(value)?)?;
+    for entry in entries {
+        let (key, value) = entry?;
+        hash.aset(key, value)?;
     }
     hash.freeze();
     Ok(hash)

@@ -1,23 +1,24 @@
 //! Ruby text as it is sent: UTF-8, whatever it was.
 
 use crate::errors::wrong_class;
-use crate::ruby::{Encodings, StringFacts, is_exactly, symbol_text, transcode, with_bytes};
-use libdd_tinybytes::BytesString;
+use crate::ruby::{
+    Encodings, StringFacts, is_ascii_only, is_exactly, symbol_text, transcode, with_bytes,
+};
 use magnus::encoding::Coderange;
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
+use pipeline::text::{Slice, Texts};
 
 /// Text to be read as UTF-8.
 pub struct Text {
     string: RString,
-    frozen: bool,
-    /// It is frozen and ASCII.
+    /// It is frozen, and Ruby knows that it is ASCII.
     is_ascii: bool,
     /// Something in it could not be transcoded and was replaced.
     replaced: bool,
-    /// Among the keys of a Hash no other can have the same text. Ruby tells keys of the same bytes
-    /// apart when their encodings differ, and Symbols from Strings; and keys of a subclass of String
-    /// can be changed after they were put in.
+    /// Among the keys of a Hash no other has the same text, unless it is repaired. Ruby tells keys of
+    /// the same bytes apart when their encodings differ, and Symbols from Strings; and keys of a
+    /// subclass of String can be changed after they were put in.
     pub unique: bool,
 }
 
@@ -51,22 +52,38 @@ impl Text {
             .ok_or_else(|| wrong_class(ruby, &field(), "String or Symbol", value))
     }
 
-    /// Binary strings are taken for UTF-8, as are those whose encoding has no way to UTF-8.
-    fn new(ruby: &Ruby, string: RString) -> Result<Self, Error> {
-        let known = Encodings::get();
+    /// What needs no transcoding: UTF-8, and binary Strings and broken US-ASCII, which are taken for
+    /// UTF-8.
+    #[inline]
+    pub fn simple(ruby: &Ruby, value: Value) -> Option<Self> {
+        let string = RString::from_value(value)?;
         let facts = StringFacts::of(string);
-        let is_utf8 = facts.encoding == known.utf8;
         let is_ascii = facts.coderange == Coderange::SevenBit;
+        let is_utf8 = facts.encoding == Encodings::UTF8;
+        (is_utf8
+            || is_ascii
+            || facts.encoding == Encodings::BINARY
+            || facts.encoding == Encodings::US_ASCII)
+            .then(|| Self {
+                string,
+                is_ascii: is_ascii && facts.frozen,
+                replaced: false,
+                unique: (is_utf8 || is_ascii) && is_exactly(string, ruby.class_string()),
+            })
+    }
+
+    /// Strings whose encoding has no way to UTF-8 are taken for UTF-8.
+    fn new(ruby: &Ruby, string: RString) -> Result<Self, Error> {
+        if let Some(text) = Self::simple(ruby, string.as_value()) {
+            return Ok(text);
+        }
         let mut text = Self {
             string,
-            frozen: facts.frozen,
-            is_ascii: is_ascii && facts.frozen,
+            is_ascii: false,
             replaced: false,
-            unique: is_exactly(string, ruby.class_string())
-                && (is_ascii || is_utf8 && facts.coderange == Coderange::Valid),
+            unique: false,
         };
-        if is_ascii || is_utf8 || facts.encoding == known.us_ascii || facts.encoding == known.binary
-        {
+        if is_ascii_only(string) {
             return Ok(text);
         }
         let is_encoding_error = |error: &Error| error.is_kind_of(ruby.exception_encoding_error());
@@ -74,8 +91,6 @@ impl Text {
             match transcode(string, replace) {
                 Ok(encoded) => {
                     text.string = encoded;
-                    text.frozen = false;
-                    text.is_ascii = false;
                     text.replaced = replace;
                     break;
                 }
@@ -86,28 +101,41 @@ impl Text {
         Ok(text)
     }
 
-    /// Reads the text, and whether anything in it was replaced. `read` must not call Ruby.
+    /// Puts the text in, and tells whether anything in it was replaced.
     ///
     /// Ruby is believed that a frozen String is ASCII and no more than that. The bytes of others may
     /// have changed since it looked, and what it transcodes it takes for valid without a look: from
     /// CESU-8 and UTF8-DoCoMo broken bytes come through.
-    pub fn read<R>(&self, read: impl FnOnce(&str, bool) -> R) -> R {
-        with_bytes(self.string, self.frozen, |bytes| {
+    #[inline]
+    pub fn put_into(&self, texts: &mut Texts) -> (Slice, bool) {
+        with_bytes(self.string, |bytes| {
             if self.is_ascii {
                 // SAFETY: Ruby has looked at all of its bytes, and they cannot have changed.
-                return read(unsafe { str::from_utf8_unchecked(bytes) }, self.replaced);
+                let text = unsafe { str::from_utf8_unchecked(bytes) };
+                return (texts.push(text), self.replaced);
             }
-            match str::from_utf8(bytes) {
-                Ok(text) => read(text, self.replaced),
-                Err(_) => read(&String::from_utf8_lossy(bytes), true),
-            }
+            let (slice, repaired) = texts.push_bytes(bytes);
+            (slice, repaired || self.replaced)
         })
+    }
+
+    /// A copy of the text, and whether anything in it was replaced.
+    pub fn to_owned(&self) -> (String, bool) {
+        let mut texts = Texts::default();
+        let (_, repaired) = self.put_into(&mut texts);
+        (texts.into_string(), repaired)
     }
 }
 
+/// How an error names an entry.
+pub fn entry(field: &str, key: &Text) -> String {
+    let shown: String = key.to_owned().0.chars().take(60).collect();
+    format!("{field}[{shown:?}]")
+}
+
 /// A frozen copy for Ruby.
-pub fn read_string(ruby: &Ruby, text: &BytesString) -> RString {
-    let string = ruby.str_new(text.as_str());
+pub fn read_string(ruby: &Ruby, text: &str) -> RString {
+    let string = ruby.str_new(text);
     string.freeze();
     string
 }

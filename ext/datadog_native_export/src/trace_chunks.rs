@@ -4,9 +4,12 @@
 use crate::errors::{self, MODULE, consumed, describe, wrong_class};
 use crate::ruby::{Whole, adjust_memory};
 use crate::span::Span;
+use crate::tracer_span;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
-use magnus::{Class, DataTypeFunctions, Error, Module, Ruby, TryConvert, TypedData, Value, method};
+use magnus::{
+    Class, DataTypeFunctions, Error, Module, RArray, Ruby, TryConvert, TypedData, Value, method,
+};
 use pipeline::chunks::TraceChunks as Chunks;
 use std::cell::{Cell, RefCell, RefMut};
 
@@ -67,7 +70,7 @@ impl TraceChunks {
         let Some(chunk) = chunks.current() else {
             return Err(errors::error(ruby, "call begin_chunk before push_span"));
         };
-        let trace_id = span.open(ruby)?.span().trace_id;
+        let trace_id = span.open(ruby)?.trace_id();
         if chunk
             .trace_id()
             .is_some_and(|of_chunk| of_chunk != trace_id)
@@ -79,12 +82,43 @@ impl TraceChunks {
             );
             return Err(Error::new(ruby.exception_arg_error(), message));
         }
-        let (span, size) = span.consume(ruby)?.finish();
-        chunks.push(span, size);
+        chunks.push(span.consume(ruby)?);
         let memory = chunks.size().memory;
         drop(chunks);
         this.tell(memory);
         Ok(this)
+    }
+
+    /// Lowers the spans of a tracer into a chunk of their own. Whether they were taken.
+    fn lower_trace(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        spans: Value,
+        strict: bool,
+    ) -> Result<bool, Error> {
+        this.check_frozen()?;
+        let spans =
+            RArray::from_value(spans).ok_or_else(|| wrong_class(ruby, "spans", "Array", spans))?;
+        drop(this.open(ruby)?);
+        if spans.is_empty() {
+            return Ok(true);
+        }
+        let lowered = tracer_span::lower(ruby, spans, strict);
+        let mut chunks = this.open(ruby)?;
+        match lowered {
+            Ok(chunk) => chunks.push_chunk(chunk),
+            Err(error) if strict || !error.is_kind_of(ruby.exception_standard_error()) => {
+                return Err(error);
+            }
+            Err(error) => {
+                chunks.refuse(spans.len(), error.to_string());
+                return Ok(false);
+            }
+        }
+        let memory = chunks.size().memory;
+        drop(chunks);
+        this.tell(memory);
+        Ok(true)
     }
 
     fn length(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
@@ -143,6 +177,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("reserve", method!(TraceChunks::reserve, 1))?;
     class.define_private_method("start_chunk", method!(TraceChunks::start_chunk, 1))?;
     class.define_method("push_span", method!(TraceChunks::push_span, 1))?;
+    class.define_private_method("lower_trace", method!(TraceChunks::lower_trace, 2))?;
     class.define_method("<<", method!(TraceChunks::push_span, 1))?;
     class.define_method("size", method!(TraceChunks::length, 0))?;
     class.define_method("span_count", method!(TraceChunks::span_count, 0))?;

@@ -43,6 +43,24 @@ module Datadog
         start_chunk(capacity)
       end
 
+      # Lowers the spans of a tracer into a chunk of their own, by reading their instance variables: no
+      # method of theirs is called, and no Ruby object is made.
+      #
+      # One odd value costs itself at most: it is repaired or left out, and counted in
+      # {Exporter#stats}. Where a trace can't be sent at all (a span without an id), its spans are
+      # counted as `invalid` once the chunks are handed over. The README lists what becomes of what.
+      #
+      # @param spans [Array<Datadog::Tracing::Span>] of one trace, or other objects with the same instance
+      #   variables. They are left as they are.
+      # @param strict [Boolean] whether to raise instead, in which case nothing of the trace is taken
+      # @return [Boolean] whether the trace was taken
+      # @raise [TypeError] when `spans` is no Array
+      # @raise [TypeError, RangeError, ArgumentError] when strict, with the place: `spans[3].meta["a"]: ...`
+      # @raise [ConsumedError, FrozenError]
+      def push_trace(spans, strict: false)
+        lower_trace(spans, strict)
+      end
+
       private
 
       # Chunks have one owner.
