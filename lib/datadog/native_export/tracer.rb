@@ -68,6 +68,15 @@ module Datadog
           Datadog.respond_to?(:logger) ? Datadog.logger.warn(line) : Kernel.warn(line)
         end
 
+        # For what must not reach the application. In a signal handler there is no logging.
+        def debug(error)
+          Datadog.logger.debug do
+            "datadog-native-export: #{error.class}: #{error.message} at #{Array(error.backtrace).first}"
+          end
+        rescue ThreadError
+          nil
+        end
+
         private
 
         # The first versions have no `url`.

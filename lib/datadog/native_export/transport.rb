@@ -50,7 +50,7 @@ module Datadog
         chunks, broken = lower(segments)
         responses = []
         responses << failure(broken, Error.new("#{broken} traces can't be sent")) if broken.positive?
-        responses << send_chunks(chunks) unless chunks.empty?
+        responses << exporter.send_trace_chunks(chunks, timeout: @wait)
         responses.each { |response| update_stats_from_response!(response) }
         Datadog.health_metrics.transport_chunked(responses.size)
         responses
@@ -65,8 +65,6 @@ module Datadog
       # @return [Integer] how many of them are lost, because they can't be sent or the queue is full
       def export(segments)
         chunks, broken = lower(segments)
-        return broken if chunks.empty?
-
         size = chunks.size
         exporter.export(chunks) ? broken : broken + size
       end
@@ -90,11 +88,18 @@ module Datadog
         exporter.nil? || exporter.shutdown(timeout: @shutdown_timeout)
       end
 
+      # @return [Numeric] seconds {#close} waits at most
+      attr_reader :shutdown_timeout
+
       # @return [Exporter] the present one
       # @raise [ConfigurationError] when the tracer's settings can't be used
       def exporter
         @exporter || @lock.synchronize { @exporter ||= build }
       end
+
+      # @api private
+      # @return [Exporter, nil]
+      def running = @exporter
 
       # @api private
       def client
@@ -128,12 +133,8 @@ module Datadog
         Datadog::Tracing::Transport::TraceFormatter.format!(segment)
         chunks.push_trace(segment.spans)
       rescue StandardError => e
-        Datadog.logger.debug { "datadog-native-export: trace dropped: #{e.class}: #{e.message}" }
+        Tracer.debug(e)
         false
-      end
-
-      def send_chunks(chunks)
-        exporter.send_trace_chunks(chunks, timeout: @wait)
       end
 
       def failure(trace_count, error)

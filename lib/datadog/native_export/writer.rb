@@ -32,6 +32,7 @@ module Datadog
         @feedback = Feedback.new(self)
         @deferred = []
         @accepted = @dropped = 0
+        @told = [0, 0]
       end
 
       # Queues a trace to be sent. Never waits, and never raises.
@@ -41,11 +42,11 @@ module Datadog
       def write(segment)
         return if segment.nil? || segment.empty?
 
-        Datadog::Tracing::Runtime::Metrics.associate_trace(segment)
+        associate(segment)
         deliver([segment])
         @feedback.refresh
       rescue StandardError => e
-        drop(1, e)
+        Tracer.debug(e)
       end
 
       # Sends what is queued and waits for it.
@@ -69,14 +70,27 @@ module Datadog
         transport.close
       end
 
-      # @return [Hash{Symbol => Object}] `traces_accepted` and `traces_dropped` by the queue; `transport`, the
-      #   outcomes of requests as dd-trace-rb counts them; and `exporter`, see {Exporter#stats}
+      # @return [Hash{Symbol => Object}] `traces_accepted` and `traces_dropped`, by the queue or since they can't
+      #   be sent; and `transport`, outcomes as dd-trace-rb counts them. See `transport.exporter.stats`, too.
       def stats
-        { traces_accepted: @accepted, traces_dropped: @dropped, transport: transport.stats,
-          exporter: transport.exporter.stats }
+        { traces_accepted: @accepted, traces_dropped: @dropped, transport: transport.stats }
+      end
+
+      # @api private
+      # @return [(Integer, Integer)] traces accepted and dropped since the last call
+      def take_counts
+        counts = [@accepted - @told[0], @dropped - @told[1]]
+        @told = [@accepted, @dropped]
+        counts
       end
 
       private
+
+      def associate(segment)
+        Datadog::Tracing::Runtime::Metrics.associate_trace(segment)
+      rescue StandardError => e
+        Tracer.debug(e)
+      end
 
       def deliver(segments)
         segments = process(segments)
@@ -105,7 +119,7 @@ module Datadog
 
       def drop(count, error)
         @dropped += count
-        Datadog.logger.debug { "datadog-native-export: #{count} traces dropped: #{error.class}: #{error.message}" }
+        Tracer.debug(error)
       end
     end
   end

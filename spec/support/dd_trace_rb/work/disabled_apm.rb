@@ -1,0 +1,7 @@
+# frozen_string_literal: true
+
+# Other products trace without APM: the agent has to be told not to count these traces.
+
+configure { |c| c.apm.tracing.enabled = false if c.respond_to?(:apm) }
+
+trace("standalone") { trace("inner") }
