@@ -149,6 +149,14 @@ pub struct Scratch {
     extras: Size,
 }
 
+/// See [`Scratch::mark`].
+#[derive(Clone, Copy, Default)]
+pub struct Mark {
+    text: usize,
+    meta: usize,
+    metrics: usize,
+}
+
 /// What a [`Scratch`] may keep for the next trace, in bytes.
 const KEPT_SCRATCH: usize = 1024 * 1024;
 
@@ -165,12 +173,29 @@ impl Scratch {
         self.trace_id = trace_id;
     }
 
-    /// Where the tags and metrics of the span that is being made begin.
-    pub fn begin(&self) -> (usize, usize) {
-        let last = self.spans.last();
-        last.map_or((0, 0), |span| {
-            (span.meta_end as usize, span.metrics_end as usize)
-        })
+    /// Number of spans ended.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Where the text, tags and metrics of the next span begin.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            text: self.columns.texts.len(),
+            meta: self.columns.meta.len(),
+            metrics: self.columns.metrics.len(),
+        }
+    }
+
+    /// Takes out what was put in for a span that was not ended.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.columns.texts.truncate(mark.text);
+        self.columns.meta.truncate(mark.meta);
+        self.columns.metrics.truncate(mark.metrics);
     }
 
     /// The spans as a chunk, in memory of just their size.

@@ -48,11 +48,17 @@ impl Texts {
         // anybody else sees it. Should adding panic, nothing was added.
         let buffer = unsafe { self.text.as_mut_vec() };
         buffer.extend_from_slice(bytes);
-        if str::from_utf8(&buffer[start..]).is_ok() {
+        let added = &buffer[start..];
+        if is_ascii(added) || str::from_utf8(added).is_ok() {
             return (self.slice_from(start), false);
         }
         let broken = buffer.split_off(start);
-        (self.push(&String::from_utf8_lossy(&broken)), true)
+        (self.repaired(&broken), true)
+    }
+
+    #[cold]
+    fn repaired(&mut self, broken: &[u8]) -> Slice {
+        self.push(&String::from_utf8_lossy(broken))
     }
 
     /// Puts in all of another, and returns how far its strings have moved.
@@ -129,6 +135,23 @@ impl Texts {
     }
 }
 
+/// As `<[u8]>::is_ascii`, but made for a few bytes.
+#[inline]
+fn is_ascii(bytes: &[u8]) -> bool {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    let Some((words, last)) = bytes
+        .last_chunk()
+        .map(|last| (bytes.as_chunks::<8>().0, last))
+    else {
+        return bytes.iter().fold(0, |all, byte| all | byte) < 0x80;
+    };
+    // The last word overlaps the one before it.
+    let all = words.iter().fold(u64::from_ne_bytes(*last), |all, word| {
+        all | u64::from_ne_bytes(*word)
+    });
+    all & HIGH_BITS == 0
+}
+
 /// How far [`Texts::append`] has moved the strings of another.
 #[derive(Clone, Copy)]
 pub struct Offset(u32);
@@ -169,6 +192,19 @@ mod tests {
         assert!(repaired);
         let all = [first, broken, last].map(|slice| texts.get(slice));
         assert_eq!(all, ["é", "a\u{fffd}", "z"]);
+    }
+
+    #[test]
+    fn ascii_is_told_from_the_rest_wherever_it_stands() {
+        for length in 0..40 {
+            let mut bytes = vec![b'a'; length];
+            assert!(is_ascii(&bytes));
+            for place in 0..length {
+                bytes[place] = 0x80;
+                assert!(!is_ascii(&bytes), "{place} of {length}");
+                bytes[place] = b'a';
+            }
+        }
     }
 
     #[test]

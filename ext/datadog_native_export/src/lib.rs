@@ -9,6 +9,7 @@ mod links;
 mod meta_struct;
 mod numbers;
 mod ruby;
+mod simple_span;
 mod span;
 mod span_reading;
 mod text;

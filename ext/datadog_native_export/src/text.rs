@@ -12,6 +12,8 @@ use pipeline::text::{Slice, Texts};
 /// Text to be read as UTF-8.
 pub struct Text {
     string: RString,
+    /// Its bytes can't change.
+    frozen: bool,
     /// It is frozen, and Ruby knows that it is ASCII.
     is_ascii: bool,
     /// Something in it could not be transcoded and was replaced.
@@ -66,6 +68,7 @@ impl Text {
             || facts.encoding == Encodings::US_ASCII)
             .then(|| Self {
                 string,
+                frozen: facts.frozen,
                 is_ascii: is_ascii && facts.frozen,
                 replaced: false,
                 unique: (is_utf8 || is_ascii) && is_exactly(string, ruby.class_string()),
@@ -79,6 +82,7 @@ impl Text {
         }
         let mut text = Self {
             string,
+            frozen: false,
             is_ascii: false,
             replaced: false,
             unique: false,
@@ -99,6 +103,12 @@ impl Text {
             }
         }
         Ok(text)
+    }
+
+    /// Whether it says the same whenever and as whatever it is read.
+    #[inline]
+    pub fn is_constant(&self) -> bool {
+        self.frozen && self.unique
     }
 
     /// Puts the text in, and tells whether anything in it was replaced.

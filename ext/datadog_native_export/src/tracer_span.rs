@@ -5,6 +5,7 @@
 
 use crate::errors::{broken_text, out_of_range, within, wrong_class};
 use crate::ruby::{InstanceVariables, each_pair};
+use crate::simple_span::{NO_ADDRESS, SPAN_VARIABLES, Seen, SimpleSpans, SpanVariables};
 use crate::text::{Text, entry};
 use crate::{events, links, meta_struct, numbers};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
@@ -16,10 +17,11 @@ use std::cell::Cell;
 
 /// What is kept from one trace to the next.
 struct Tools {
-    span: InstanceVariables<16>,
+    span: SpanVariables,
     link: InstanceVariables<5>,
     event: InstanceVariables<3>,
     meta_struct: InstanceVariables<1>,
+    seen: Seen,
     scratch: Scratch,
 }
 
@@ -31,24 +33,7 @@ thread_local! {
 impl Tools {
     fn new() -> Self {
         Self {
-            span: InstanceVariables::new([
-                "@name",
-                "@service",
-                "@resource",
-                "@type",
-                "@id",
-                "@parent_id",
-                "@trace_id",
-                "@meta",
-                "@metrics",
-                "@metastruct",
-                "@status",
-                "@start_time",
-                "@end_time",
-                "@duration",
-                "@links",
-                "@events",
-            ]),
+            span: InstanceVariables::new(SPAN_VARIABLES),
             link: InstanceVariables::new([
                 "@trace_id",
                 "@span_id",
@@ -58,6 +43,7 @@ impl Tools {
             ]),
             event: InstanceVariables::new(["@name", "@time_unix_nano", "@attributes"]),
             meta_struct: InstanceVariables::new(["@metastruct"]),
+            seen: Seen::new(),
             scratch: Scratch::default(),
         }
     }
@@ -89,7 +75,7 @@ struct Lowering<'a> {
     ruby: &'a Ruby,
     strict: bool,
     tools: &'a mut Tools,
-    trace_id: Option<u128>,
+    trace_id: Option<(usize, u128)>,
 }
 
 /// What becomes of a value that can't be sent as it is.
@@ -100,15 +86,26 @@ enum Odd {
 
 impl Lowering<'_> {
     fn trace(&mut self, spans: RArray) -> Result<(), Error> {
-        let mut index = 0;
-        // Looked at anew each time: rare values call Ruby code, which may change the Array.
-        while index < spans.len() {
+        loop {
+            let tools = &mut *self.tools;
+            let mut simple = SimpleSpans {
+                ruby: self.ruby,
+                variables: &mut tools.span,
+                meta_struct: &mut tools.meta_struct,
+                seen: &mut tools.seen,
+                scratch: &mut tools.scratch,
+                trace_id: &mut self.trace_id,
+            };
+            simple.lower(spans);
+            let index = self.tools.scratch.len();
+            // Looked at anew: rare values call Ruby code, which may change the Array.
+            if index >= spans.len() {
+                return Ok(());
+            }
             let span = spans.entry(index as isize)?;
             self.span(span)
                 .map_err(|error| within(&format!("spans[{index}]"), &error))?;
-            index += 1;
         }
-        Ok(())
     }
 
     fn span(&mut self, span: Value) -> Result<(), Error> {
@@ -155,9 +152,7 @@ impl Lowering<'_> {
         };
         self.meta(meta)?;
         self.metrics(metrics)?;
-        if !metastruct.is_nil() || !is_empty(links) || !is_empty(events) {
-            fields.extras = self.extras(metastruct, links, events)?;
-        }
+        fields.extras = self.extras(metastruct, links, events)?;
         self.tools.scratch.end_span(fields);
         Ok(())
     }
@@ -199,11 +194,11 @@ impl Lowering<'_> {
         }
         match self.trace_id {
             None => {
-                self.trace_id = Some(trace_id);
+                self.trace_id = Some((NO_ADDRESS, trace_id));
                 self.tools.scratch.set_trace_id(trace_id);
             }
-            Some(of_trace) if of_trace == trace_id => {}
-            Some(of_trace) => {
+            Some((_, of_trace)) if of_trace == trace_id => {}
+            Some((_, of_trace)) => {
                 let message =
                     format!("trace_id: expected {of_trace:#x} like the first, got {trace_id:#x}");
                 return Err(Error::new(self.ruby.exception_arg_error(), message));
@@ -238,15 +233,8 @@ impl Lowering<'_> {
     }
 
     fn label(&mut self, value: Value, field: &str) -> Result<Slice, Error> {
-        let text = match Text::simple(self.ruby, value) {
-            Some(text) => Some(text),
-            None if value.is_nil() => None,
-            None => {
-                let text = Text::required(self.ruby, value, || field.to_owned());
-                self.or_left_out(text)?
-            }
-        };
-        match text {
+        let text = Text::optional(self.ruby, value, || field.to_owned());
+        match self.or_left_out(text)?.flatten() {
             Some(text) => self.put(&text, || field.to_owned()),
             None => Ok(Slice::default()),
         }
@@ -261,63 +249,17 @@ impl Lowering<'_> {
         Ok(slice)
     }
 
-    /// Hashes are read in a way that is fast and can't do everything, and once more in the other way
-    /// when it turns out that they need it.
     fn meta(&mut self, meta: Value) -> Result<(), Error> {
-        let Some(hash) = self.hash(meta, "meta")? else {
-            return Ok(());
-        };
-        let (ruby, columns) = (self.ruby, &mut self.tools.scratch.columns);
-        let (text, start) = (columns.texts.len(), columns.meta.len());
-        let mut simple = true;
-        each_pair(hash, |key, value| {
-            let key = Text::simple(ruby, key).filter(|key| key.unique);
-            if let Some(key) = key
-                && let Some(value) = Text::simple(ruby, value)
-                && let (key, false) = key.put_into(&mut columns.texts)
-                && let (value, false) = value.put_into(&mut columns.texts)
-            {
-                columns.meta.push((key, value));
-            } else {
-                simple = false;
-            }
-            simple
-        })?;
-        if !simple {
-            columns.texts.truncate(text);
-            columns.meta.truncate(start);
-            self.each_oddly(hash, "meta", Self::odd_tag)?;
-            self.columns().dedup_meta(start);
-        }
+        let start = self.columns().meta.len();
+        self.each_entry(meta, "meta", Self::tag)?;
+        self.columns().dedup_meta(start);
         Ok(())
     }
 
-    /// As [`Lowering::meta`].
     fn metrics(&mut self, metrics: Value) -> Result<(), Error> {
-        let Some(hash) = self.hash(metrics, "metrics")? else {
-            return Ok(());
-        };
-        let (ruby, columns) = (self.ruby, &mut self.tools.scratch.columns);
-        let (text, start) = (columns.texts.len(), columns.metrics.len());
-        let mut simple = true;
-        each_pair(hash, |key, value| {
-            let key = Text::simple(ruby, key).filter(|key| key.unique);
-            if let Some(key) = key
-                && let Some(value) = numbers::simple_metric(value)
-                && let (key, false) = key.put_into(&mut columns.texts)
-            {
-                columns.metrics.push((key, value));
-            } else {
-                simple = false;
-            }
-            simple
-        })?;
-        if !simple {
-            columns.texts.truncate(text);
-            columns.metrics.truncate(start);
-            self.each_oddly(hash, "metrics", Self::odd_metric)?;
-            self.columns().dedup_metrics(start);
-        }
+        let start = self.columns().metrics.len();
+        self.each_entry(metrics, "metrics", Self::metric)?;
+        self.columns().dedup_metrics(start);
         Ok(())
     }
 
@@ -333,12 +275,15 @@ impl Lowering<'_> {
         Ok(None)
     }
 
-    fn each_oddly(
+    fn each_entry(
         &mut self,
-        hash: RHash,
+        hash: Value,
         field: &str,
         lower: fn(&mut Self, &Text, Value) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let Some(hash) = self.hash(hash, field)? else {
+            return Ok(());
+        };
         let mut result = Ok(());
         each_pair(hash, |key, value| {
             let key = Text::required(self.ruby, key, || format!("{field} key"));
@@ -351,7 +296,7 @@ impl Lowering<'_> {
         result
     }
 
-    fn odd_tag(&mut self, key: &Text, value: Value) -> Result<(), Error> {
+    fn tag(&mut self, key: &Text, value: Value) -> Result<(), Error> {
         let ruby = self.ruby;
         let field = || entry("meta", key);
         let wrong = || wrong_class(ruby, &field(), "String or Symbol", value);
@@ -372,7 +317,7 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    fn odd_metric(&mut self, key: &Text, value: Value) -> Result<(), Error> {
+    fn metric(&mut self, key: &Text, value: Value) -> Result<(), Error> {
         let ruby = self.ruby;
         let field = || entry("metrics", key);
         let number = numbers::metric(ruby, value, field);
@@ -487,10 +432,6 @@ impl Lowering<'_> {
         }
         Ok(())
     }
-}
-
-fn is_empty(list: Value) -> bool {
-    list.is_nil() || RArray::from_value(list).is_some_and(|array| array.is_empty())
 }
 
 /// Whether a value has an obvious form as text.

@@ -1,0 +1,295 @@
+//! The fast way to lower a tracer's span: for those whose values are all sent as they are, which is
+//! nearly all of them. It calls no Ruby code and makes no error; what it does not take is lowered in
+//! the other way, by [`crate::tracer_span`].
+
+use crate::numbers::simple_metric;
+use crate::ruby::{InstanceVariables, Reading, Whole, address};
+use crate::text::Text;
+use magnus::value::ReprValue;
+use magnus::{Float, RArray, RHash, Ruby, Time, Value};
+use pipeline::chunks::Scratch;
+use pipeline::columns::{Fields, Labels, Numbers};
+use pipeline::text::Slice;
+
+/// The instance variables of a span that are read, in the order of [`SPAN_VARIABLES`].
+pub type SpanVariables = InstanceVariables<16>;
+
+pub const SPAN_VARIABLES: [&str; 16] = [
+    "@name",
+    "@service",
+    "@resource",
+    "@type",
+    "@id",
+    "@parent_id",
+    "@trace_id",
+    "@meta",
+    "@metrics",
+    "@metastruct",
+    "@status",
+    "@start_time",
+    "@end_time",
+    "@duration",
+    "@links",
+    "@events",
+];
+
+/// Where no object stands.
+pub const NO_ADDRESS: usize = usize::MAX;
+
+/// Strings that were put into the text of a trace, by their address: keys, and values that are
+/// literals, are the same objects in span after span. It is forgotten before anything can be
+/// collected or moved.
+pub struct Seen([(usize, Slice); Seen::PLACES]);
+
+impl Seen {
+    const PLACES: usize = 64;
+
+    pub fn new() -> Self {
+        Self([(0, Slice::default()); Self::PLACES])
+    }
+
+    #[inline]
+    fn place(&mut self, address: usize) -> &mut (usize, Slice) {
+        // Objects stand at multiples of 8.
+        &mut self.0[(address >> 3) % Self::PLACES]
+    }
+}
+
+/// The part of a trace that is lowered without calling Ruby.
+pub struct SimpleSpans<'a> {
+    pub ruby: &'a Ruby,
+    pub variables: &'a mut SpanVariables,
+    pub meta_struct: &'a mut InstanceVariables<1>,
+    pub seen: &'a mut Seen,
+    pub scratch: &'a mut Scratch,
+    /// The trace's id, and the address of the Integer that it was read from.
+    pub trace_id: &'a mut Option<(usize, u128)>,
+}
+
+impl SimpleSpans<'_> {
+    /// Lowers spans, from the one on that the scratch lacks, until there is one that is not simple.
+    pub fn lower(&mut self, spans: RArray) {
+        let mut mark = self.scratch.mark();
+        self.forget();
+        // SAFETY: all that is called from here borrows what it works with, and owns numbers only.
+        let read = unsafe {
+            Reading::protect(|reading| {
+                while let Ok(span) = spans.entry(self.scratch.len() as isize)
+                    && self.span(reading, span).is_some()
+                {
+                    mark = self.scratch.mark();
+                }
+            })
+        };
+        // The other way will come upon the same error, and say where.
+        drop(read);
+        self.scratch.rewind(mark);
+    }
+
+    /// Forgets all addresses.
+    fn forget(&mut self) {
+        *self.seen = Seen::new();
+        if let Some((read_from, _)) = self.trace_id {
+            *read_from = NO_ADDRESS;
+        }
+    }
+
+    #[inline]
+    fn span(&mut self, reading: &Reading, span: Value) -> Option<()> {
+        let [
+            name,
+            service,
+            resource,
+            r#type,
+            id,
+            parent_id,
+            trace_id,
+            meta,
+            metrics,
+            metastruct,
+            status,
+            start,
+            end,
+            duration,
+            links,
+            events,
+        ] = self.variables.read(span)?;
+        self.trace_id(trace_id)?;
+        let start = self.time(reading, start)?;
+        let duration = if duration.is_nil() && !end.is_nil() {
+            self.time(reading, end)?.checked_sub(start)?
+        } else {
+            self.seconds(duration)?
+        };
+        let has_extras = !is_empty(links) || !is_empty(events) || !self.is_empty_struct(metastruct);
+        if has_extras {
+            return None;
+        }
+        let numbers = Numbers {
+            span_id: self.id(id).filter(|id| *id != 0)?,
+            parent_id: if parent_id.is_nil() {
+                0
+            } else {
+                self.id(parent_id)?
+            },
+            start,
+            duration,
+            error: if status.is_nil() {
+                0
+            } else {
+                Whole::from_value(status)?.fit()?
+            },
+        };
+        let labels = Labels {
+            name: self.label(name)?,
+            service: self.label(service)?,
+            resource: self.label(resource)?,
+            r#type: self.label(r#type)?,
+        };
+        self.meta(reading, meta)?;
+        self.metrics(reading, metrics)?;
+        self.scratch.end_span(Fields {
+            numbers,
+            labels,
+            ..Fields::default()
+        });
+        Some(())
+    }
+
+    #[inline]
+    fn trace_id(&mut self, value: Value) -> Option<()> {
+        match *self.trace_id {
+            Some((read_from, _)) if read_from == address(value) => Some(()),
+            known => {
+                let id: u128 = Whole::from_value(value)?.fit()?;
+                let fits = id as u64 != 0 && known.is_none_or(|(_, of_trace)| of_trace == id);
+                fits.then(|| {
+                    *self.trace_id = Some((address(value), id));
+                    self.scratch.set_trace_id(id);
+                })
+            }
+        }
+    }
+
+    #[inline]
+    fn id(&self, value: Value) -> Option<u64> {
+        Whole::from_value(value)?.fit()
+    }
+
+    #[inline]
+    fn time(&self, reading: &Reading, value: Value) -> Option<i64> {
+        if value.is_nil() {
+            return Some(0);
+        }
+        reading.nanoseconds(Time::from_value(value)?)
+    }
+
+    #[inline]
+    fn seconds(&self, value: Value) -> Option<i64> {
+        const PER_SECOND: f64 = 1e9;
+        /// Well below what 64 bits hold.
+        const LONGEST: f64 = 9e9;
+        if value.is_nil() {
+            return Some(0);
+        }
+        let seconds = Float::from_value(value)?.to_f64();
+        (seconds.abs() < LONGEST).then_some((seconds * PER_SECOND) as i64)
+    }
+
+    #[inline]
+    fn is_empty_struct(&mut self, value: Value) -> bool {
+        if value.is_nil() {
+            return true;
+        }
+        let [hash] = self.meta_struct.read(value).unwrap_or([value]);
+        hash.is_nil() || RHash::from_value(hash).is_some_and(|hash| hash.is_empty())
+    }
+
+    #[inline]
+    fn label(&mut self, value: Value) -> Option<Slice> {
+        if value.is_nil() {
+            return Some(Slice::default());
+        }
+        self.text(value)
+    }
+
+    #[inline]
+    fn text(&mut self, value: Value) -> Option<Slice> {
+        let place = self.seen.place(address(value));
+        if place.0 == address(value) {
+            return Some(place.1);
+        }
+        put(self.scratch, place, value, Text::simple(self.ruby, value)?)
+    }
+
+    /// As [`SimpleSpans::text`], for a text that no other key of the Hash can have.
+    #[inline]
+    fn key(&mut self, value: Value) -> Option<Slice> {
+        let place = self.seen.place(address(value));
+        if place.0 == address(value) {
+            return Some(place.1);
+        }
+        let text = Text::simple(self.ruby, value).filter(|text| text.unique)?;
+        put(self.scratch, place, value, text)
+    }
+
+    #[inline]
+    fn meta(&mut self, reading: &Reading, hash: Value) -> Option<()> {
+        let Some(hash) = RHash::from_value(hash) else {
+            return hash.is_nil().then_some(());
+        };
+        let mut read = Some(());
+        let each = |key, value| {
+            read = self.key(key).and_then(|key| {
+                let value = self.text(value)?;
+                self.scratch.columns.meta.push((key, value));
+                Some(())
+            });
+            read.is_some()
+        };
+        // SAFETY: reading Strings calls no Ruby, and nothing in it can panic.
+        unsafe { reading.each_pair(hash, each) };
+        read
+    }
+
+    #[inline]
+    fn metrics(&mut self, reading: &Reading, hash: Value) -> Option<()> {
+        let Some(hash) = RHash::from_value(hash) else {
+            return hash.is_nil().then_some(());
+        };
+        let mut read = Some(());
+        let each = |key, value| {
+            read = self.key(key).and_then(|key| {
+                let value = simple_metric(value)?;
+                self.scratch.columns.metrics.push((key, value));
+                Some(())
+            });
+            read.is_some()
+        };
+        // SAFETY: as above.
+        unsafe { reading.each_pair(hash, each) };
+        read
+    }
+}
+
+/// Puts a text in, and remembers it where it can be had again.
+#[inline]
+fn put(
+    scratch: &mut Scratch,
+    place: &mut (usize, Slice),
+    value: Value,
+    text: Text,
+) -> Option<Slice> {
+    let (slice, repaired) = text.put_into(&mut scratch.columns.texts);
+    if repaired {
+        return None;
+    }
+    if text.is_constant() {
+        *place = (address(value), slice);
+    }
+    Some(slice)
+}
+
+fn is_empty(list: Value) -> bool {
+    list.is_nil() || RArray::from_value(list).is_some_and(|array| array.is_empty())
+}
