@@ -29,14 +29,13 @@ module Support
       end
 
       # Runs a script in a Ruby that has dd-trace-rb on its load path and `prelude.rb` loaded.
-      def run(script, *arguments, env: {}, gem: true)
-        Open3.capture3(UNSET.merge(env.transform_keys(&:to_s)), *command(gem), "-e", script, *arguments.map(&:to_s))
+      def run(script, *arguments, env: {})
+        Open3.capture3(UNSET.merge(env), *command, "-r", File.join(FOLDER, "prelude"), "-e", script,
+                       *arguments.map(&:to_s))
       end
 
-      def command(gem = true)
-        prelude = gem ? ["-r", File.join(FOLDER, "prelude")] : []
-        [RbConfig.ruby, *load_path.flat_map { |path| ["-I", path] }, *prelude]
-      end
+      # Ruby, with what it needs to load both gems.
+      def command = [RbConfig.ruby, *load_path.flat_map { |path| ["-I", path] }]
 
       private
 
@@ -92,7 +91,7 @@ module Support
     # Makes what different processes have traced alike.
     class Comparable
       # Differ from run to run.
-      VOLATILE = %w[runtime-id process_id _dd.p.tid network.destination.port].freeze
+      VOLATILE = %w[runtime-id process_id _dd.p.tid sidekiq.job.id sidekiq.job.delay].freeze
 
       def initialize(chunks)
         @chunks = chunks.map { |chunk| chunk.map { |span| Corpus.normalize(span) } }

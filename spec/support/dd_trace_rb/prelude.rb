@@ -14,46 +14,51 @@ ENV["DD_TRACE_STARTUP_LOGS"] ||= "false"
 require "logger"
 require "datadog"
 require "datadog/native_export"
-require "/tmp/ddtrace-scratch.rb"
+require "/tmp/ddtrace-scratch"
 
-# Exports traces in the way that this child was started for.
-def export_by(settings, way: WAY, **options)
-  case way
-  when "http"
-    headers = { "X-Datadog-Test-Session-Token" => TOKEN }
-    settings.tracing.writer_options = { transport_options: { headers: headers } }
-  when "transport"
-    transport = Datadog::NativeExport::Transport.new(test_session_token: TOKEN, wait: 30, **options)
-    settings.tracing.writer_options = { transport: transport }
-  when "writer"
-    settings.tracing.writer = Datadog::NativeExport::Writer.new(test_session_token: TOKEN, **options)
-  when "enable"
-    Datadog::NativeExport.enable!(test_session_token: TOKEN, **options) or raise "not enabled"
+# Not on Object, where applications would find it.
+module Child
+  module_function
+
+  # Exports traces in the way that this child was started for.
+  def export_by(settings, way: WAY, **options)
+    case way
+    when "http"
+      headers = { "X-Datadog-Test-Session-Token" => TOKEN }
+      settings.tracing.writer_options = { transport_options: { headers: headers } }
+    when "transport"
+      transport = Datadog::NativeExport::Transport.new(test_session_token: TOKEN, wait: 30, **options)
+      settings.tracing.writer_options = { transport: transport }
+    when "writer"
+      settings.tracing.writer = Datadog::NativeExport::Writer.new(test_session_token: TOKEN, **options)
+    when "enable"
+      Datadog::NativeExport.enable!(test_session_token: TOKEN, **options) or raise "not enabled"
+    end
   end
-end
 
-def configure(**options)
-  export_by(Datadog.configuration, **options) if WAY == "enable"
-  Datadog.configure do |c|
-    c.service = "shop"
-    c.env = "test"
-    c.logger.level = Logger::WARN
-    export_by(c, **options) unless WAY == "enable"
-    yield c if block_given?
+  def configure(**options)
+    export_by(Datadog.configuration, **options) if WAY == "enable"
+    Datadog.configure do |c|
+      c.service = "shop"
+      c.env = "test"
+      c.logger.level = Logger::WARN
+      export_by(c, **options) unless WAY == "enable"
+      yield c if block_given?
+    end
   end
-end
 
-def trace(name = "job", **options, &block) = Datadog::Tracing.trace(name, **options, &(block || proc {}))
+  def trace(name = "job", **options, &block) = Datadog::Tracing.trace(name, **options, &(block || proc {}))
 
-def writer = Datadog::Tracing.__send__(:tracer).writer
+  def writer = Datadog::Tracing.__send__(:tracer).writer
 
-# Calls the block until it returns something true.
-def wait_until(limit: 20)
-  deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + limit
-  until (result = yield)
-    raise "not within #{limit} s" if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
+  # Calls the block until it returns something true.
+  def wait_until(limit: 20)
+    deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + limit
+    until (result = yield)
+      raise "not within #{limit} s" if Process.clock_gettime(Process::CLOCK_MONOTONIC) > deadline
 
-    sleep 0.01
+      sleep 0.01
+    end
+    result
   end
-  result
 end

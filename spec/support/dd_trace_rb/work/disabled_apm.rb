@@ -2,6 +2,6 @@
 
 # Other products trace without APM: the agent has to be told not to count these traces.
 
-configure { |c| c.apm.tracing.enabled = false if c.respond_to?(:apm) }
+Child.configure { |c| c.apm.tracing.enabled = false if c.respond_to?(:apm) }
 
-trace("standalone") { trace("inner") }
+Child.trace("standalone") { Child.trace("inner") }

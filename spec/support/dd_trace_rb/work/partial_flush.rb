@@ -2,12 +2,12 @@
 
 # A trace that is sent in parts while it goes on.
 
-configure do |c|
+Child.configure do |c|
   c.tracing.partial_flush.enabled = true
   c.tracing.partial_flush.min_spans_threshold = 5
 end
 
-trace("batch", resource: "nightly") do |_, operation|
+Child.trace("batch", resource: "nightly") do |_, operation|
   operation.set_tag("of.the.trace", "1")
-  12.times { |index| trace("row", resource: "row #{index}") { trace("column") } }
+  12.times { |index| Child.trace("row", resource: "row #{index}") { Child.trace("column") } }
 end

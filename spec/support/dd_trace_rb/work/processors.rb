@@ -2,7 +2,7 @@
 
 # The tracer's processing pipeline.
 
-configure
+Child.configure
 
 Datadog::Tracing.before_flush(
   Datadog::Tracing::Pipeline::SpanFilter.new { |span| span.resource == "secret" },
@@ -10,6 +10,6 @@ Datadog::Tracing.before_flush(
 )
 Datadog::Tracing.before_flush { |segment| segment unless segment.spans.any? { |span| span.name == "dropped" } }
 
-trace("open") { trace("inner", resource: "secret") { trace("innermost") } }
-trace("dropped")
-trace("all", resource: "secret") { trace("gone") }
+Child.trace("open") { Child.trace("inner", resource: "secret") { Child.trace("innermost") } }
+Child.trace("dropped")
+Child.trace("all", resource: "secret") { Child.trace("gone") }

@@ -4,7 +4,7 @@
 
 require "rack"
 
-configure { |c| c.tracing.instrument :rack, web_service_name: "front", headers: { request: ["X-Shop"] } }
+Child.configure { |c| c.tracing.instrument :rack, web_service_name: "front", headers: { request: ["X-Shop"] } }
 
 app = Rack::Builder.new do
   use Datadog::Tracing::Contrib::Rack::TraceMiddleware

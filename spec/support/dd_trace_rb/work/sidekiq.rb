@@ -6,7 +6,7 @@ require "sidekiq/testing"
 Sidekiq::Testing.inline!
 Sidekiq.logger.level = Logger::FATAL
 
-configure { |c| c.tracing.instrument :sidekiq, service_name: "jobs" }
+Child.configure { |c| c.tracing.instrument :sidekiq, service_name: "jobs" }
 
 # In tests there is no server to set this up.
 Sidekiq::Testing.server_middleware do |chain|
@@ -21,7 +21,7 @@ class Mail
   end
 end
 
-trace("request") { Mail.perform_async("someone") }
+Child.trace("request") { Mail.perform_async("someone") }
 begin
   Mail.perform_async("")
 rescue ArgumentError

@@ -3,7 +3,7 @@
 require "sinatra/base"
 require "rack"
 
-configure do |c|
+Child.configure do |c|
   c.tracing.instrument :rack
   c.tracing.instrument :sinatra, service_name: "kitchen"
 end
@@ -18,10 +18,5 @@ class Kitchen < Sinatra::Base
   get("/menu") { erb "<%= 1 + 1 %>" }
 end
 
-app = Rack::Builder.new do
-  use Datadog::Tracing::Contrib::Rack::TraceMiddleware
-  run Kitchen
-end.to_app
-
-request = Rack::MockRequest.new(app)
+request = Rack::MockRequest.new(Kitchen)
 %w[/dish/soup /burnt /menu /nowhere].each { |path| request.get(path) }

@@ -2,14 +2,15 @@
 
 # Nested spans with all that a span can hold.
 
-configure { |c| c.version = "1.2.3" }
+Child.configure { |c| c.version = "1.2.3" }
 
 linked = nil
-trace("linked", resource: "elsewhere") { |span| linked = Datadog::Tracing.active_trace.to_digest && span }
+Child.trace("linked", resource: "elsewhere") { |span| linked = Datadog::Tracing.active_trace.to_digest && span }
 digest = Datadog::Tracing::TraceDigest.new(trace_id: linked.trace_id, span_id: linked.id, trace_flags: 1,
                                            trace_state: "dd=s:1")
 
-trace("order", service: "checkout", resource: "POST /order", type: "web", tags: { "k" => "v" }) do |order, operation|
+Child.trace("order", service: "checkout", resource: "POST /order", type: "web",
+                     tags: { "k" => "v" }) do |order, operation|
   order.set_tag("number", 3)
   order.set_tag("float", 0.5)
   order.set_tag("huge", 2**60)
@@ -26,19 +27,19 @@ trace("order", service: "checkout", resource: "POST /order", type: "web", tags: 
     order.respond_to?(:set_metastruct_tag)
 
   3.times do |index|
-    trace("item", resource: "item #{index}") do |item|
-      item.links << Datadog::Tracing::SpanLink.new(digest, attributes: { "why" => ["a", 1], "deep" => { "x" => 2.5 } })
+    Child.trace("item", resource: "item #{index}") do |item|
+      item.links << Datadog::Tracing::SpanLink.new(digest, attributes: { "why" => ["a", 1] })
       item.span_events << Datadog::Tracing::SpanEvent.new(
         "packed", time_unix_nano: 1_700_000_000_000_000_000 + index,
                   attributes: { "s" => "é", "i" => 1, "f" => 0.5, "t" => true, "l" => %w[a b] }
       )
-      trace("query", type: "sql") { |query| query.set_error(ArgumentError.new("bad")) } if index == 1
+      Child.trace("query", type: "sql") { |query| query.set_error(ArgumentError.new("bad")) } if index == 1
     end
   end
 end
 
 begin
-  trace("failing") { raise "boom" }
+  Child.trace("failing") { raise "boom" }
 rescue RuntimeError
   # Recorded by the tracer.
 end
