@@ -29,8 +29,8 @@ module Support
       end
 
       # Runs a script in a Ruby that has dd-trace-rb on its load path and `prelude.rb` loaded.
-      def run(script, *arguments, env: {})
-        Open3.capture3(UNSET.merge(env), *command, "-r", File.join(FOLDER, "prelude"), "-e", script,
+      def run(script, *arguments)
+        Open3.capture3(UNSET, *command, "-r", File.join(FOLDER, "prelude"), "-e", script,
                        *arguments.map(&:to_s))
       end
 
@@ -64,12 +64,19 @@ module Support
     module Children
       def agent = TestAgent.shared
 
-      # What a child printed, which has to end well and say nothing to its error output.
-      def trace_with(way, script, token: agent.start_session, env: {}, quiet: true)
-        output, errors, status = DDTraceRb.run(script, way, agent.url, token, env:)
-        raise "child failed: #{status}\n#{errors}" unless status.success? && (!quiet || errors.empty?)
+      # What a child printed that traced to an agent; by default the test agent, in a session of its own. It has
+      # to end well, and with so many lines of errors, which are added under "errors".
+      def trace_with(way, script, agent: self.agent.url, token: self.agent.start_session, errors: 0)
+        output, log, status = DDTraceRb.run(script, way, agent, token)
+        raise "child failed: #{status}\n#{log}" unless status.success? && log.lines.size == errors
 
-        output
+        errors.zero? ? output : [output, log]
+      end
+
+      # What a child with an agent of its own, or none, reported as JSON.
+      def report(way, script, errors: 0)
+        output, log = trace_with(way, script, agent: "", token: "", errors:)
+        JSON.parse(output).merge({ "errors" => log }.compact)
       end
 
       # Chunks of spans that arrived in a session, in the order in which they began.

@@ -6,11 +6,13 @@
 $stdout.sync = true
 $PROGRAM_NAME = "child"
 WAY, AGENT, TOKEN = ARGV.shift(3)
-ENV["DD_TRACE_AGENT_URL"] ||= AGENT
+ENV["DD_TRACE_AGENT_URL"] = AGENT unless AGENT.empty?
+SESSION = TOKEN.empty? ? {} : { test_session_token: TOKEN }
 ENV["DD_INSTRUMENTATION_TELEMETRY_ENABLED"] = "false"
 ENV["DD_REMOTE_CONFIGURATION_ENABLED"] = "false"
 ENV["DD_TRACE_STARTUP_LOGS"] ||= "false"
 
+require "json"
 require "logger"
 require "datadog"
 require "datadog/native_export"
@@ -27,20 +29,21 @@ module Child
       headers = { "X-Datadog-Test-Session-Token" => TOKEN }
       settings.tracing.writer_options = { transport_options: { headers: headers } }
     when "transport"
-      transport = Datadog::NativeExport::Transport.new(test_session_token: TOKEN, wait: 30, **options)
+      transport = Datadog::NativeExport::Transport.new(**SESSION, **{ wait: 30 }, **options)
       settings.tracing.writer_options = { transport: transport }
     when "writer"
-      settings.tracing.writer = Datadog::NativeExport::Writer.new(test_session_token: TOKEN, **options)
+      settings.tracing.writer = Datadog::NativeExport::Writer.new(**SESSION, **options)
     when "enable"
-      Datadog::NativeExport.enable!(test_session_token: TOKEN, **options) or raise "not enabled"
+      Datadog::NativeExport.enable!(**SESSION, **options) or raise "not enabled"
     end
   end
 
-  def configure(**options)
+  def configure(port: nil, **options)
     export_by(Datadog.configuration, **options) if WAY == "enable"
     Datadog.configure do |c|
       c.service = "shop"
       c.env = "test"
+      c.agent.port = port if port
       c.logger.level = Logger::WARN
       export_by(c, **options) unless WAY == "enable"
       yield c if block_given?
@@ -50,6 +53,14 @@ module Child
   def trace(name = "job", **options, &block) = Datadog::Tracing.trace(name, **options, &(block || proc {}))
 
   def writer = Datadog::Tracing.__send__(:tracer).writer
+
+  # Sends all that was traced so far.
+  def flush
+    return writer.force_flush(timeout: 20) if writer.respond_to?(:force_flush)
+
+    # The tracer's own writer sends what it holds when it stops.
+    writer.stop
+  end
 
   # Calls the block until it returns something true.
   def wait_until(limit: 20)
