@@ -68,12 +68,12 @@ module Datadog
           Datadog.respond_to?(:logger) ? Datadog.logger.warn(line) : Kernel.warn(line)
         end
 
-        # For what must not reach the application. In a signal handler there is no logging.
+        # For what must not reach the application.
         def debug(error)
           Datadog.logger.debug do
             "datadog-native-export: #{error.class}: #{error.message} at #{Array(error.backtrace).first}"
           end
-        rescue ThreadError
+        rescue StandardError
           nil
         end
 

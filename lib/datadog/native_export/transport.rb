@@ -50,7 +50,8 @@ module Datadog
         chunks, broken = lower(segments)
         responses = []
         responses << failure(broken, Error.new("#{broken} traces can't be sent")) if broken.positive?
-        responses << exporter.send_trace_chunks(chunks, timeout: @wait)
+        # What broke is counted by the exporter, too, even if nothing else is left.
+        chunks.empty? ? exporter.export(chunks) : responses << exporter.send_trace_chunks(chunks, timeout: @wait)
         responses.each { |response| update_stats_from_response!(response) }
         Datadog.health_metrics.transport_chunked(responses.size)
         responses
@@ -81,11 +82,12 @@ module Datadog
 
       # Sends what is on its way, and ends. Traces that come later bring it back to life.
       #
-      # @return [Boolean] false when `shutdown_timeout` ran out; sending goes on
-      def close
+      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
+      # @return [Boolean] false when the time ran out; sending goes on
+      def close(timeout: shutdown_timeout)
         exporter = @exporter
         @exporter = @obstacle = nil
-        exporter.nil? || exporter.shutdown(timeout: @shutdown_timeout)
+        exporter.nil? || exporter.shutdown(timeout: timeout)
       end
 
       # @return [Numeric] seconds {#close} waits at most

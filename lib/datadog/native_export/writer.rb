@@ -12,10 +12,6 @@ module Datadog
     # The tracer stops a writer on reconfiguration and goes on using it: traces that come after {#stop}
     # bring it back to life, with what the tracer's settings are then.
     class Writer
-      # Traces held back at most while the tracer's pipeline is busy.
-      MAX_DEFERRED = 1_000
-      private_constant :MAX_DEFERRED
-
       # @return [Datadog::Tracing::Writer::Events] `after_send` is published with this writer and an Array of
       #   {Response}s, on a thread that writes, at most once a second
       attr_reader :events
@@ -30,7 +26,6 @@ module Datadog
         @transport = Transport.new(**options)
         @events = Datadog::Tracing::Writer::Events.new
         @feedback = Feedback.new(self)
-        @deferred = []
         @accepted = @dropped = 0
         @told = [0, 0]
       end
@@ -43,7 +38,7 @@ module Datadog
         return if segment.nil? || segment.empty?
 
         associate(segment)
-        deliver([segment])
+        deliver(segment)
         @feedback.refresh
       rescue StandardError => e
         Tracer.debug(e)
@@ -54,7 +49,6 @@ module Datadog
       # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
       # @return [Boolean] false when the time ran out; sending goes on
       def force_flush(timeout: nil)
-        deliver([])
         transport.flush(timeout: timeout)
       ensure
         @feedback.tell
@@ -64,10 +58,9 @@ module Datadog
       #
       # @return [Boolean] false when the time ran out; sending goes on
       def stop
-        deliver([])
-        transport.flush(timeout: transport.shutdown_timeout)
+        done = transport.flush(timeout: transport.shutdown_timeout)
         @feedback.tell
-        transport.close
+        transport.close(timeout: done ? transport.shutdown_timeout : 0)
       end
 
       # @return [Hash{Symbol => Object}] `traces_accepted` and `traces_dropped`, by the queue or since they can't
@@ -92,34 +85,16 @@ module Datadog
         Tracer.debug(e)
       end
 
-      def deliver(segments)
-        segments = process(segments)
-        return if segments.empty?
+      def deliver(segment)
+        processed = Datadog::Tracing::Pipeline.process!([segment])
+        return if processed.empty?
 
-        dropped = transport.export(segments)
-        @accepted += segments.size - dropped
+        dropped = transport.export(processed)
+        @accepted += processed.size - dropped
         @dropped += dropped
       rescue StandardError => e
-        drop(segments.size, e)
-      end
-
-      # The pipeline can't be entered again by a trace that one of its processors makes; nor in a signal
-      # handler. Such traces go with the next one.
-      def process(segments)
-        held = @deferred
-        @deferred = []
-        segments = held + segments
-        segments.empty? ? segments : Datadog::Tracing::Pipeline.process!(segments)
-      rescue ThreadError => e
-        room = [MAX_DEFERRED - @deferred.size, 0].max
-        @deferred.concat(segments.first(room))
-        drop(segments.size - room, e) if segments.size > room
-        []
-      end
-
-      def drop(count, error)
-        @dropped += count
-        Tracer.debug(error)
+        @dropped += 1
+        Tracer.debug(e)
       end
     end
   end

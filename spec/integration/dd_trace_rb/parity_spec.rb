@@ -12,7 +12,13 @@ RSpec.describe "dd-trace-rb's traces" do
     x-datadog-test-session-token datadog-send-real-http-status datadog-rates-payload-version
   ]
 
-  headers_of = ->(request) { request["headers"].transform_keys(&:downcase).except(*own) }
+  # An agent takes any value of these for true.
+  flags = %w[datadog-client-computed-top-level datadog-client-computed-stats]
+
+  headers_of = lambda do |request|
+    headers = request["headers"].transform_keys(&:downcase).except(*own)
+    headers.to_h { |name, value| [name, flags.include?(name) ? "set" : value] }
+  end
 
   # The chunks and the headers that arrive.
   traced = Hash.new do |all, (children, way, file)|

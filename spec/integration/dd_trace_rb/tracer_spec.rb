@@ -40,6 +40,71 @@ RSpec.describe "dd-trace-rb's" do
     end
   end
 
+  describe "configuration" do
+    # With neither gem loaded yet.
+    def run_bare(script, *options)
+      Open3.capture2e(Support::DDTraceRb::UNSET.merge("DD_TRACE_STARTUP_LOGS" => "false"), *Support::DDTraceRb.command,
+                      *options, "-e", script).first.lines(chomp: true)
+    end
+
+    ours = '"datadog/native_export"'
+    theirs = '"datadog"'
+    [[ours, theirs], [theirs, ours]].each do |first, second|
+      it "takes enable! when #{first} is required before #{second}, and starts nothing before its time" do
+        expect(run_bare(<<~RUBY)).to eq(%w[true false Datadog::NativeExport::Writer true 1])
+          require #{first}
+          require #{second}
+          puts Datadog::NativeExport.enable!, Datadog.send(:components?)
+          Datadog.configure { |c| c.logger.level = Logger::WARN; c.telemetry.enabled = false }
+          writer = Datadog::Tracing.send(:tracer).writer
+          puts writer.class, Datadog::NativeExport.enable!
+          Datadog.configure { |c| c.service = "other" }
+          puts [writer, Datadog::Tracing.send(:tracer).writer].uniq.size
+        RUBY
+      end
+    end
+
+    it "takes enable! when the tracer runs already" do
+      expect(run_bare(<<~RUBY)).to eq(%w[Datadog::Tracing::Writer Datadog::NativeExport::Writer])
+        require "datadog"
+        require "datadog/native_export"
+        Datadog.configure { |c| c.logger.level = Logger::WARN; c.telemetry.enabled = false }
+        puts Datadog::Tracing.send(:tracer).writer.class
+        Datadog::NativeExport.enable!
+        puts Datadog::Tracing.send(:tracer).writer.class
+      RUBY
+    end
+
+    it "keeps the tracer's own transport, with one line, where the extension can't be loaded" do
+      Dir.mktmpdir do |folder|
+        FileUtils.mkdir_p("#{folder}/datadog_native_export")
+        File.write("#{folder}/datadog_native_export/datadog_native_export.rb", 'raise LoadError, "wrong ELF class"')
+        lines = run_bare(<<~RUBY, "-I", folder)
+          $LOAD_PATH.unshift(#{folder.inspect})
+          require "datadog/native_export"
+          require "datadog"
+          Datadog::NativeExport.enable!
+          Datadog.configure { |c| c.logger.level = Logger::WARN; c.telemetry.enabled = false }
+          puts Datadog::Tracing.send(:tracer).writer.transport.class
+        RUBY
+
+        expect(lines.last).to eq("Datadog::Tracing::Transport::Traces::Transport")
+        expect(lines[0...-1]).to match([/native-export: off, the tracer keeps its own transport: wrong ELF class/])
+      end
+    end
+  end
+
+  # Its Sinatra integration does this with the first request.
+  it "traces that a reconfiguration comes in between arrive" do
+    token = agent.start_session
+    trace_with("writer", <<~RUBY, token:)
+      Child.configure
+      Child.trace("outer") { Datadog.configure { |c| c.version = "2" } }
+    RUBY
+
+    expect(chunks(token).flatten.map { |span| span["name"] }).to eq(["outer"])
+  end
+
   it "SyncWriter takes the transport in test mode, and leaves the writer out" do
     token = agent.start_session
     names = trace_with("transport", <<~RUBY, token:)

@@ -16,7 +16,6 @@ require "json"
 require "logger"
 require "datadog"
 require "datadog/native_export"
-require "/tmp/ddtrace-scratch"
 
 # Not on Object, where applications would find it.
 module Child
