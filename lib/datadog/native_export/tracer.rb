@@ -57,7 +57,7 @@ module Datadog
             agent_url: agent_url(agent),
             agent_timeout: agent.timeout_seconds,
             client_computed_top_level: true,
-            client_computed_stats: settings.respond_to?(:apm) && !settings.apm.tracing.enabled,
+            client_computed_stats: standalone?(settings),
             tracer_version: Datadog::VERSION::STRING,
             logger: self
           }
@@ -78,6 +78,15 @@ module Datadog
         end
 
         private
+
+        # Whether other products use the tracer without APM, for which agents should not count traces.
+        def standalone?(settings)
+          return !settings.apm.tracing.enabled if settings.respond_to?(:apm)
+
+          # Before 2.13 that was a setting of one of those products, if there was one.
+          appsec = settings.respond_to?(:appsec) && settings.appsec
+          appsec.respond_to?(:standalone) && appsec.standalone.enabled
+        end
 
         # The first versions have no `url`.
         def agent_url(agent)

@@ -47,6 +47,7 @@ module Datadog
       def send_traces(segments)
         return [] if segments.empty?
 
+        follow_settings
         chunks, broken = lower(segments)
         responses = []
         responses << failure(broken, Error.new("#{broken} traces can't be sent")) if broken.positive?
@@ -114,11 +115,17 @@ module Datadog
 
       private
 
+      # Versions of the tracer before 2.40 don't close a transport on reconfiguration.
+      def follow_settings
+        close(timeout: 0) if (@exporter || @obstacle) && Tracer.options != @settings
+      end
+
       # Tells of settings that can't be used once, not for each trace.
       def build
         raise @obstacle if @obstacle
 
-        Exporter.new(**Tracer.options, **@options)
+        @settings = Tracer.options
+        Exporter.new(**@settings, **@options)
       rescue ConfigurationError => e
         Tracer.warn("datadog-native-export: traces are lost: #{e.message}") unless @obstacle
         raise @obstacle = e

@@ -36,7 +36,8 @@ RSpec.describe "dd-trace-rb's" do
     end
 
     it "tell of computed stats where APM is off" do
-      expect(options("c.apm.tracing.enabled = false")).to include(client_computed_stats: true)
+      expect(options("(c.respond_to?(:apm) ? c.apm.tracing : c.appsec.standalone).enabled = c.respond_to?(:apm).!"))
+        .to include(client_computed_stats: true)
     end
   end
 
@@ -164,12 +165,12 @@ RSpec.describe "dd-trace-rb's" do
       reported = report(way, <<~RUBY)
         require "datadog/native_export/testing"
         require "stringio"
-        ENV["DD_TRACE_STARTUP_LOGS"] = "true"
         log = StringIO.new
         Datadog::NativeExport::Testing::Agent.start do |agent|
           Child.configure(port: agent.url[/\\d+\\z/]) do |c|
             c.logger.instance = Logger.new(log)
             c.logger.level = Logger::INFO
+            c.diagnostics.startup_logs.enabled = true
           end
           Child.trace
           agent.wait_for(spans: 1)
