@@ -6,6 +6,7 @@ task lint: %i[lint:rustfmt lint:clippy lint:rubocop]
 namespace :lint do
   task :rustfmt do
     sh "cargo", "fmt", "--all", "--check"
+    sh "cargo", "fmt", "--manifest-path", "bench/baseline/Cargo.toml", "--check"
   end
 
   task :clippy do

@@ -479,7 +479,7 @@ RSpec.describe Datadog::NativeExport::Exporter do
   describe "options" do
     {
       { agent_url: "localhost:8126" } =>
-        %r{agent_url: expected http://host:port or unix:///path/to/socket, got "localhost:8126"},
+        %r{agent_url: expected http\(s\)://host:port or unix:///path/to/socket, got "localhost:8126"},
       { agent_url: "ftp://agent" } => /agent_url: expected/,
       { agent_url: "/path" } => /agent_url: expected/,
       { agent_url: 8126 } => /agent_url: expected a String, got 8126/,

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What happens to spans at the end of a process and in forked ones.
+# What happens to spans in a process that is short of something, and in forked ones.
 RSpec.describe "A process" do
   around do |example|
     Datadog::NativeExport::Testing::Agent.start do |agent|
@@ -22,71 +22,6 @@ RSpec.describe "A process" do
 
   def ids
     agent.spans.map { |span| span["span_id"] }.sort
-  end
-
-  describe "that ends" do
-    it "sends what is queued" do
-      _, errors, status = run_ruby("#{script} export", agent.url)
-
-      expect([errors, status.exitstatus]).to eq(["", 0])
-      expect(ids).to eq([1])
-    end
-
-    it "sends what at_exit handlers export, and what forgotten exporters have queued" do
-      run_ruby(<<~RUBY, agent.url)
-        #{script}
-        at_exit { export(2) }
-        10.times { |i| Exporter.new(agent_url: ARGV[0], flush_interval: 3_600).export(TraceChunks.new.begin_chunk <<
-          Span.new(name: "forgotten", trace_id: 10 + i, span_id: 10 + i, start: 0, duration: 0)) }
-        GC.start
-      RUBY
-
-      expect(ids).to eq([2, *10..19])
-    end
-
-    it "waits no longer than shutdown_timeout for an agent that hangs, and says what is lost" do
-      hung_agent do |url|
-        errors = nil
-        took = elapsed { _, errors, = run_ruby("#{script} 3.times { export }", url) }
-        idle = elapsed { run_ruby(script, url) }
-
-        expect(took - idle).to be_between(0.8, 2)
-        expect(errors.lines.grep(/3 spans are lost: the process ends/).size).to eq(1)
-      end
-    end
-
-    it "says what forgotten exporters lose, too" do
-      hung_agent do |url|
-        _, errors, = run_ruby(<<~RUBY, url)
-          #{script}
-          10.times do
-            Exporter.new(agent_url: ARGV[0], flush_interval: 0.01).export(TraceChunks.new.begin_chunk <<
-              Span.new(name: "forgotten", trace_id: 1, span_id: 1, start: 0, duration: 0))
-          end
-          GC.start
-        RUBY
-        expect(errors.scan(/(\d+) spans are lost/).flatten.sum { |spans| Integer(spans) }).to eq(10)
-      end
-    end
-
-    it "keeps its status when a logger raises" do
-      hung_agent do |url|
-        failing = "Class.new { def warn(*) = raise('no') }.new"
-        _, _, status = run_ruby(<<~RUBY, url)
-          #{script}
-          Exporter.new(agent_url: ARGV[0], logger: #{failing}).export(TraceChunks.new.begin_chunk <<
-            Span.new(name: "x", trace_id: 1, span_id: 1, start: 0, duration: 0))
-          exit 3
-        RUBY
-        expect(status.exitstatus).to eq(3)
-      end
-    end
-
-    it "does not wait when nothing is queued" do
-      hung_agent do |url|
-        expect(elapsed { run_ruby(script, url) }).to be < 0.9
-      end
-    end
   end
 
   describe "that has no room for a thread" do

@@ -29,6 +29,10 @@ pub struct Config {
     pub retry_deadline: Duration,
     /// Sent as `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
     pub test_session_token: Option<HeaderText>,
+    /// Whether the tracer marks the top-level spans, so that the agent need not.
+    pub client_computed_top_level: bool,
+    /// Whether the agent is to leave its statistics alone.
+    pub client_computed_stats: bool,
     pub tracer: Tracer,
 }
 
@@ -75,7 +79,7 @@ impl HeaderText {
     }
 }
 
-/// Where the agent listens: `http://host:port` or `unix:///path/to/socket`.
+/// Where the agent listens: `http://host:port`, `https://host:port` or `unix:///path/to/socket`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentUrl(String);
 
@@ -84,7 +88,7 @@ impl AgentUrl {
     /// that all of it is checked here.
     ///
     /// # Errors
-    /// When `text` is not one of the two forms. The message says what is accepted and repeats the
+    /// When `text` is not one of these forms. The message says what is accepted and repeats the
     /// URL, without a user name or password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = |problem: &str| {
@@ -93,7 +97,7 @@ impl AgentUrl {
                 None => text.to_owned(),
             };
             Err(format!(
-                "expected http://host:port or unix:///path/to/socket, got {shown:?}: {problem}"
+                "expected http(s)://host:port or unix:///path/to/socket, got {shown:?}: {problem}"
             ))
         };
         if let Some(path) = text.strip_prefix("unix://") {
@@ -105,11 +109,8 @@ impl AgentUrl {
                 _ => Ok(Self(text.into())),
             };
         }
-        if text.starts_with("https://") {
-            return refuse("TLS is not built in");
-        }
-        if !text.starts_with("http://") {
-            return refuse("it has neither of these schemes");
+        if !text.starts_with("http://") && !text.starts_with("https://") {
+            return refuse("it has none of these schemes");
         }
         let uri: Uri = match text.parse() {
             Ok(uri) => uri,
@@ -189,7 +190,7 @@ mod tests {
             "127.0.0.1",
             "/path",
             "ftp://agent:8126",
-            "https://agent:8126",
+            "https://",
             "http://",
             "http:///path",
             "http://:8126",
@@ -207,7 +208,7 @@ mod tests {
             &long,
         ] {
             let error = AgentUrl::parse(url).expect_err(url);
-            assert!(error.contains("http://host:port or unix:///"), "{error}");
+            assert!(error.contains("http(s)://host:port or unix:///"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
     }

@@ -6,7 +6,7 @@ use crate::diagnostics;
 use crate::process_local::ProcessLocal;
 use crate::queue::{Goal, Pending, Queue, ReplySlot, ReplyTo};
 use crate::rates::Rates;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::sender;
 use crate::stats::Stats;
 use std::collections::VecDeque;
@@ -14,7 +14,6 @@ use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 /// Takes chunks and sees to their delivery in the background.
 ///
@@ -33,8 +32,10 @@ struct Local {
 }
 
 impl Exporter {
-    /// Starts nothing: threads and connections come with the first export.
+    /// Starts nothing: threads and connections come with the first export. What takes long and can
+    /// be done before is done here, where no request waits for it.
     pub fn new(config: Config) -> Self {
+        runtime::make_statics();
         Self {
             config: Arc::new(config),
             closed: AtomicBool::new(false),
@@ -169,16 +170,8 @@ impl Drop for Exporter {
     }
 }
 
-/// Has everything sent that any exporter of this process has queued, forgotten ones included.
-/// Also how long the end of the process may wait for it: one time for all.
-pub fn flush_all() -> (Vec<Pending>, Duration) {
-    let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
-    let limit = queues.iter().map(|queue| queue.shutdown_timeout()).max();
-    let pending = queues.into_iter().map(flush).collect();
-    (pending, limit.unwrap_or_default())
-}
-
-fn flush(queue: Arc<Queue>) -> Pending {
+/// Has everything sent that is in `queue`.
+pub fn flush(queue: Arc<Queue>) -> Pending {
     let number = queue.hurry();
     Pending::new(queue, Goal::Answered(number))
 }
@@ -193,6 +186,7 @@ mod tests {
     use crate::stats::Loss;
     use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::time::Duration;
 
     /// Answers every request with 200 and `{}`.
     fn agent() -> AgentUrl {
@@ -226,6 +220,8 @@ mod tests {
             max_payload_bytes: 1_000_000,
             retry_deadline: second,
             test_session_token: None,
+            client_computed_top_level: false,
+            client_computed_stats: false,
             tracer: Tracer {
                 version: text(),
                 language: text(),

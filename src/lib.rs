@@ -9,6 +9,7 @@ pub mod columns;
 pub mod config;
 mod delivery;
 pub mod diagnostics;
+pub mod ending;
 mod events;
 pub mod exporter;
 pub mod fork;

@@ -3,6 +3,7 @@
 //! It is never dropped: that waits for what its threads are doing, a DNS query for instance, at a
 //! moment that the garbage collector or the end of the process chooses.
 
+use crate::ending::Ending;
 use crate::process_local::ProcessLocal;
 use crate::queue::Queue;
 use crate::signals;
@@ -22,6 +23,7 @@ static CURRENT: ProcessLocal<Runtime> = ProcessLocal::new();
 pub struct Runtime {
     tokio: Arc<tokio::runtime::Runtime>,
     queues: Mutex<Vec<Weak<Queue>>>,
+    ending: Ending,
 }
 
 impl Runtime {
@@ -50,6 +52,10 @@ impl Runtime {
         queues.push(Arc::downgrade(queue));
     }
 
+    pub fn ending(&self) -> &Ending {
+        &self.ending
+    }
+
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tokio.spawn(task);
     }
@@ -60,7 +66,6 @@ impl Runtime {
     }
 
     fn start() -> io::Result<Self> {
-        make_statics();
         let tokio = signals::blocked(|| {
             // Where no thread can be had, building the runtime panics.
             std::thread::Builder::new().spawn(|| ())?.join().ok();
@@ -78,13 +83,14 @@ impl Runtime {
         Ok(Self {
             tokio: Arc::new(tokio),
             queues: Mutex::default(),
+            ending: Ending::default(),
         })
     }
 }
 
 /// Makes the libraries' lazy statics, which the sender would make, on the thread that may fork: in a
 /// child forked while the sender makes one, whoever needs it waits for ever.
-fn make_statics() {
+pub fn make_statics() {
     let _ = entity_id::get_entity_headers().count();
     let _ = agent_info::get_agent_info();
     let _ = Connector::default();

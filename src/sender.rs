@@ -160,6 +160,12 @@ async fn build(config: &Config, runtime: &Runtime) -> Result<AgentExporter, Stri
         .set_language_interpreter(config.tracer.interpreter.as_str())
         .set_language_interpreter_vendor(config.tracer.interpreter_vendor.as_str())
         .set_tracer_version(config.tracer.version.as_str());
+    if config.client_computed_top_level {
+        builder.set_client_computed_top_level();
+    }
+    if config.client_computed_stats {
+        builder.set_client_computed_stats();
+    }
     if let Some(token) = &config.test_session_token {
         builder.set_test_session_token(token.as_str());
     }

@@ -13,8 +13,21 @@ module Support
     # Runs a script in a fresh Ruby with this gem loaded. Returns its output, its error output and
     # its status.
     def run_ruby(script, *arguments)
-      Open3.capture3(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
-                     *arguments.map(&:to_s))
+      capture(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
+              *arguments.map(&:to_s))
+    end
+
+    # Open3.capture3, but a command that takes longer than `limit` seconds is killed and fails the example.
+    def capture(*command, limit: 120)
+      Open3.popen3(*command, pgroup: true) do |stdin, stdout, stderr, waiter|
+        stdin.close
+        outputs = [stdout, stderr].map { |stream| Thread.new { stream.read } }
+        unless outputs.push(waiter).all? { |thread| thread.join(limit) }
+          Process.kill(:KILL, -waiter.pid)
+          raise "still running after #{limit} s; standard error: #{outputs[1].value}"
+        end
+        outputs.map(&:value)
+      end
     end
 
     # Runs the block in a forked child and returns what it returned.

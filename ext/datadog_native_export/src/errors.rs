@@ -66,6 +66,14 @@ pub fn within(place: &str, error: &Error) -> Error {
     }
 }
 
+/// What an error says, without its class.
+pub fn message(error: &Error) -> String {
+    match error.error_type() {
+        ErrorType::Error(_, message) => message.to_string(),
+        _ => error.to_string(),
+    }
+}
+
 /// The class, and the value where that is short and no code of the user's runs to show it.
 pub fn describe(value: Value) -> String {
     const SHOWN: usize = 60;

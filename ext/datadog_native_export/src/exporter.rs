@@ -13,7 +13,8 @@ use magnus::{
     TypedData, Value, function, method,
 };
 use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull};
-use pipeline::queue::{Pending, Reply};
+use pipeline::ending::LastFlush;
+use pipeline::queue::Reply;
 use pipeline::stats::Loss;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,6 +80,9 @@ impl Exporter {
             },
             max_payload_bytes: options.fetch(ruby.to_symbol("max_payload_bytes"))?,
             retry_deadline: seconds("retry_deadline")?,
+            client_computed_top_level: options
+                .fetch(ruby.to_symbol("client_computed_top_level"))?,
+            client_computed_stats: options.fetch(ruby.to_symbol("client_computed_stats"))?,
             test_session_token: token.map(|_| header("test_session_token")).transpose()?,
             tracer: Tracer {
                 version: header("tracer_version")?,
@@ -250,16 +254,14 @@ fn duration(limit: Option<f64>) -> Option<Duration> {
     limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Sends what all exporters of this process have queued, forgotten ones included, within the longest
-/// of their `shutdown_timeout`s. How many spans are left.
+/// Sends what all exporters of this process have queued. How many spans are left.
 fn flush_all() -> Result<u64, Error> {
-    let (pending, limit) = pipeline::exporter::flush_all();
-    let deadline = std::time::Instant::now() + limit;
-    for pending in &pending {
-        let left = deadline.saturating_duration_since(std::time::Instant::now());
-        gvl::wait(pending, Some(left))?;
+    let flush = LastFlush::begin();
+    for pending in flush.pending() {
+        gvl::wait(pending, Some(flush.left()))?;
     }
-    Ok(pending.iter().map(Pending::unsettled).sum())
+    flush.untold();
+    Ok(flush.unsent())
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {

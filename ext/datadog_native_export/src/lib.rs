@@ -18,10 +18,15 @@ mod tracer_span;
 
 use magnus::{Error, Ruby};
 
+extern "C" fn drain() {
+    let _ = std::panic::catch_unwind(pipeline::ending::drain);
+}
+
 #[magnus::init]
 fn init(ruby: &Ruby) -> Result<(), Error> {
     pipeline::fork::watch();
     pipeline::diagnostics::listen();
+    crate::ruby::at_end(drain);
     crate::ruby::allow_ractors();
     if !crate::ruby::Encodings::check() {
         let message = "this Ruby numbers its encodings in a way that is not known";

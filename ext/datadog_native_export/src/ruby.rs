@@ -9,6 +9,7 @@ use magnus::{Error, Object, RClass, RHash, RObject, RString, Symbol, Time, Value
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A Ruby Integer, as far as it fits into 128 bits and a sign.
@@ -451,6 +452,21 @@ impl SharedSlot {
 pub fn adjust_memory(bytes: isize) {
     // SAFETY: it adds to a counter, and may start a collection, as any allocation may.
     unsafe { rb_sys::rb_gc_adjust_memory_usage(bytes as _) };
+}
+
+/// Has `call` called at the very end of the process, when no Ruby code runs any more: after what runs
+/// at exit, and before a signal that ended the process is raised again. Not after `exit!`.
+pub fn at_end(call: extern "C" fn()) {
+    static CALL: OnceLock<extern "C" fn()> = OnceLock::new();
+    extern "C" fn end(_: *mut rb_sys::ruby_vm_t) {
+        if let Some(call) = CALL.get() {
+            call();
+        }
+    }
+    if CALL.set(call).is_ok() {
+        // SAFETY: called while the extension is initialized; `end` has the form that is asked for.
+        unsafe { rb_sys::ruby_vm_at_exit(Some(end)) };
+    }
 }
 
 /// Says that everything defined after this may be called from any Ractor.

@@ -111,7 +111,7 @@ impl TraceChunks {
                 return Err(error);
             }
             Err(error) => {
-                chunks.refuse(spans.len(), error.to_string());
+                chunks.refuse(spans.len(), errors::message(&error));
                 return Ok(false);
             }
         }

@@ -29,7 +29,8 @@ module Datadog
       #     - `spans_sent`: accepted by the agent
       #     - `spans_dropped`, and `dropped`, a Hash of the reasons: `queue_full`, `too_large` (one
       #       trace beyond what an agent takes), `refused` (by the agent), `unreachable` (no answer),
-      #       `closed` (after {#shutdown}), `internal` (a defect of this gem)
+      #       `closed` (after {#shutdown}), `invalid` (refused by {TraceChunks#push_trace}), `internal` (a
+      #       defect of this gem)
       #     - `values_repaired`, `values_left_out`: tags and metrics with broken text, or that can't
       #       be sent
       #     - `payloads_sent`, `bytes_sent` (of request bodies), `retries`
@@ -46,8 +47,9 @@ module Datadog
 
       # All options are keywords and optional.
       #
-      # @param agent_url [String] `http://host:port` or `unix:///path/to/socket`; by default what
-      #   the environment says, see {Environment.agent_url}
+      # @param agent_url [String] `http://host:port`, `https://host:port` or `unix:///path/to/socket`; by
+      #   default what the environment says, see {Environment.agent_url}. For TLS the system's
+      #   certificates are trusted, or those in `SSL_CERT_FILE`.
       # @param agent_timeout [Numeric] seconds one request may take
       # @param flush_interval [Numeric] seconds chunks wait at most before they are sent
       # @param shutdown_timeout [Numeric] seconds the end of the process waits at most for what is
@@ -61,12 +63,16 @@ module Datadog
       # @param logger [#warn, nil] told of losses when they begin and end; by default a Logger to
       #   standard error
       # @param tracer_version [String] version of the tracer that makes the spans
+      # @param client_computed_top_level [Boolean] whether the tracer has marked the top-level spans
+      #   (`_dd.top_level`), so that the agent need not look for them
+      # @param client_computed_stats [Boolean] whether the agent is to compute no statistics of what it gets
       # @param test_session_token [String, nil] by which `ddapm-test-agent` tells tests apart
       # @raise [ConfigurationError] for a value that can't be used, naming the option
       def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
                      max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
-                     tracer_version: VERSION, test_session_token: nil)
+                     tracer_version: VERSION, client_computed_top_level: false, client_computed_stats: false,
+                     test_session_token: nil)
         configure(
           agent_url: text(:agent_url, agent_url),
           agent_timeout: seconds(:agent_timeout, agent_timeout),
@@ -77,6 +83,8 @@ module Datadog
           drop_oldest: choice(:when_full, when_full, %i[drop_newest drop_oldest]) == :drop_oldest,
           max_payload_bytes: count(:max_payload_bytes, max_payload_bytes),
           retry_deadline: seconds(:retry_deadline, retry_deadline),
+          client_computed_top_level: choice(:client_computed_top_level, client_computed_top_level, [true, false]),
+          client_computed_stats: choice(:client_computed_stats, client_computed_stats, [true, false]),
           test_session_token: test_session_token && text(:test_session_token, test_session_token),
           tracer_version: text(:tracer_version, tracer_version),
           language: "ruby",

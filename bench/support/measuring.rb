@@ -1,0 +1,73 @@
+# frozen_string_literal: true
+
+$LOAD_PATH.unshift(File.expand_path("../../lib", __dir__))
+
+require "json"
+require "logger"
+require_relative "agent"
+require_relative "workload"
+
+# Clocks, and what else the measurements share. Each is a script that runs in a process of its own and prints
+# one JSON object.
+module Measuring
+  ROUNDS = Integer(ENV.fetch("ROUNDS", "20"))
+
+  module_function
+
+  def now(clock) = Process.clock_gettime(clock, :float_microsecond)
+
+  # Microseconds that this thread computes, whatever else the machine does.
+  def thread_time(&) = time(Process::CLOCK_THREAD_CPUTIME_ID, &)
+
+  def time(clock)
+    started = now(clock)
+    yield
+    now(clock) - started
+  end
+
+  # Ruby objects that the block makes.
+  def objects
+    before = GC.stat(:total_allocated_objects)
+    yield
+    GC.stat(:total_allocated_objects) - before
+  end
+
+  # Without the garbage collector in the way.
+  def undisturbed
+    GC.start
+    GC.disable
+    yield
+  ensure
+    GC.enable
+  end
+
+  def median(values)
+    sorted = values.sort
+    (sorted[(sorted.size - 1) / 2] + sorted[sorted.size / 2]) / 2.0
+  end
+
+  def percentile(values, share) = values.sort[((values.size - 1) * share).round]
+
+  # Runs arms in turn, the first round to warm up, and returns the median of what each returned.
+  def interleave(arms)
+    results = Hash.new { |all, name| all[name] = [] }
+    (ROUNDS + 1).times do |round|
+      arms.keys.rotate(round).each do |name|
+        result = arms[name].call
+        results[name] << result if round.positive?
+      end
+    end
+    arms.keys.to_h { |name| [name, median(results[name])] }
+  end
+
+  def lower(traces)
+    chunks = Datadog::NativeExport::TraceChunks.new(capacity: traces.size)
+    traces.each { |spans| chunks.push_trace(spans) }
+    chunks
+  end
+
+  # The resident size of this process in KiB.
+  def resident = Integer(File.read("/proc/self/status")[/^VmRSS:\s+(\d+)/, 1])
+
+  def report(results) = puts(JSON.generate(results))
+end

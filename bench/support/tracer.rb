@@ -1,0 +1,47 @@
+# frozen_string_literal: true
+
+# dd-trace-rb's own HTTP transport, from the checkout that DD_TRACE_RB names. It needs the gem libdatadog only for
+# what isn't measured here; an empty module stands in for it.
+module Libdatadog
+  VERSION = "0"
+  def self.method_missing(*) = nil
+  def self.respond_to_missing?(*) = true
+end
+$LOADED_FEATURES << "libdatadog.rb"
+$LOAD_PATH.unshift(File.join(ENV.fetch("DD_TRACE_RB"), "lib"))
+ENV["DD_INSTRUMENTATION_TELEMETRY_ENABLED"] = ENV["DD_REMOTE_CONFIGURATION_ENABLED"] = "false"
+
+require "datadog"
+
+# Formats, encodes and sends as the tracer's worker does.
+class Tracer
+  # The workload's spans as the tracer's segments.
+  def self.segments(traces)
+    traces.map do |spans|
+      own = spans.map do |span|
+        keywords = span.to_keywords.except(:name, :span_id, :error, :start, :duration)
+        start, duration = %i[@start_time @duration].map { |name| span.instance_variable_get(name) }
+        fields = span.to_keywords
+        Datadog::Tracing::Span.new(fields[:name], **keywords, id: fields[:span_id], status: fields[:error],
+                                                              start_time: start, end_time: start + duration, duration:)
+      end
+      Datadog::Tracing::TraceSegment.new(own, id: own[0].trace_id, root_span_id: own[0].id, sampling_priority: 1)
+    end
+  end
+
+  def initialize(port)
+    Datadog.configure do |c|
+      c.agent.host = "127.0.0.1"
+      c.agent.port = port
+      c.logger.level = Logger::WARN
+      c.tracing.native_span_events = true
+    end
+    settings = Datadog::Core::Configuration::AgentSettingsResolver.call(Datadog.configuration, logger: Datadog.logger)
+    @transport = Datadog::Tracing::Transport::HTTP.default(agent_settings: settings)
+  end
+
+  def send_traces(segments)
+    responses = @transport.send_traces(segments)
+    raise "the agent answered #{responses.inspect}" unless responses.all?(&:ok?)
+  end
+end
