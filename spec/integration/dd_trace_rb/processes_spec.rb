@@ -54,30 +54,26 @@ RSpec.describe "Processes that trace with dd-trace-rb" do
     end
   end
 
-  %w[writer transport].each do |way|
-    it "serve from the workers of a Puma cluster, by #{way}" do
-      Dir.mktmpdir do |folder|
-        port = free_port
-        config = File.join(Support::DDTraceRb::FOLDER, "puma.ru")
-        environment = Support::DDTraceRb::UNSET.merge("CHILD" => [way, agent.url, token].join(" "))
-        pid = spawn(environment, *Support::DDTraceRb.command, "-S", "puma", "--workers", "2", "--threads", "2:2",
-                    "--preload", "--bind", "tcp://127.0.0.1:#{port}", config,
-                    %i[out err] => File.join(folder, "log"))
-        workers = served_by(port, 2, File.join(folder, "log"))
-        Process.kill("TERM", pid)
-        Process.wait(pid)
-
-        expect(resources.grep(/worker/).uniq).to eq(workers.sort)
-        expect(resources).to include("preloaded").and include("GET 200")
-      end
+  # Runs Puma for the block, which gets the answers of all workers.
+  def puma(file, environment = {})
+    Dir.mktmpdir do |folder|
+      port = free_port
+      log = File.join(folder, "log")
+      pid = spawn({ **Support::DDTraceRb::UNSET, **environment }, *Support::DDTraceRb.command, "-S", "puma",
+                  "--workers", "2", "--threads", "2:2", "--preload", "--bind", "tcp://127.0.0.1:#{port}", file,
+                  %i[out err] => log)
+      yield "http://127.0.0.1:#{port}", log
+    ensure
+      Process.kill("TERM", pid)
+      Process.wait(pid)
     end
   end
 
   # What workers say they are, once so many have answered.
-  def served_by(port, count, log)
+  def served_by(count, url, log)
     workers = []
     wait_until(limit: 60) do
-      workers |= [Net::HTTP.get(URI("http://127.0.0.1:#{port}/"))]
+      workers |= [Net::HTTP.get(URI(url))]
       workers.size == count
     rescue SystemCallError
       false
@@ -85,5 +81,28 @@ RSpec.describe "Processes that trace with dd-trace-rb" do
     workers
   rescue RuntimeError => e
     raise "#{e.message}: #{File.read(log)}"
+  end
+
+  %w[writer transport].each do |way|
+    it "serve from the workers of a Puma cluster, by #{way}" do
+      workers = puma(File.join(Support::DDTraceRb::FOLDER, "puma.ru"),
+                     "CHILD" => [way, agent.url, token].join(" ")) { |url, log| served_by(2, url, log) }
+
+      expect(resources.grep(/worker/).uniq).to eq(workers.sort)
+      expect(resources).to include("preloaded").and include("GET 200")
+    end
+  end
+
+  it "are the application among the examples" do
+    Datadog::NativeExport::Testing::Agent.start do |receiver|
+      answer = puma(File.expand_path("../../../examples/rack/config.ru", __dir__),
+                    "DD_TRACE_AGENT_URL" => receiver.url) do |url, log|
+        served_by(1, "#{url}/orders/7", log)
+      end
+
+      expect(answer).to eq(["order 7\n"])
+      expect(receiver.wait_for(spans: 2).map { |span| span["name"] }).to eq(%w[order.load rack.request])
+      expect(receiver.spans.first["meta"]).to include("order.id" => "7")
+    end
   end
 end

@@ -28,11 +28,15 @@ Child.trace("order", service: "checkout", resource: "POST /order", type: "web",
 
   3.times do |index|
     Child.trace("item", resource: "item #{index}") do |item|
-      item.links << Datadog::Tracing::SpanLink.new(digest, attributes: { "why" => ["a", 1] })
-      item.span_events << Datadog::Tracing::SpanEvent.new(
-        "packed", time_unix_nano: 1_700_000_000_000_000_000 + index,
-                  attributes: { "s" => "é", "i" => 1, "f" => 0.5, "t" => true, "l" => %w[a b] }
-      )
+      # Versions from before there were links or events trace the rest.
+      item.links << Datadog::Tracing::SpanLink.new(digest, attributes: { "why" => ["a", 1] }) if
+        Datadog::Tracing.const_defined?(:SpanLink)
+      if Datadog::Tracing.const_defined?(:SpanEvent)
+        item.span_events << Datadog::Tracing::SpanEvent.new(
+          "packed", time_unix_nano: 1_700_000_000_000_000_000 + index,
+                    attributes: { "s" => "é", "i" => 1, "f" => 0.5, "t" => true, "l" => %w[a b] }
+        )
+      end
       Child.trace("query", type: "sql") { |query| query.set_error(ArgumentError.new("bad")) } if index == 1
     end
   end
