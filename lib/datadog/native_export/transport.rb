@@ -16,8 +16,9 @@ module Datadog
       # @!method stats
       #   @return [Datadog::Tracing::Transport::Statistics::Counts] outcomes so far, with `reset!`
 
-      # Tells the tracer's log where traces go, by the path on which it looks for that.
+      # Tells the tracer's log where traces go, by the paths on which it has come to look for that.
       Client = Struct.new(:url) do
+        def api = self
         def instance = self
         def adapter = self
       end

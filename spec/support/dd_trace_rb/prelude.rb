@@ -43,6 +43,8 @@ module Child
       c.service = "shop"
       c.env = "test"
       c.agent.port = port if port
+      # Early versions log to standard output, which is the children's for reports.
+      c.logger.instance = Datadog::Core::Logger.new($stderr)
       c.logger.level = Logger::WARN
       export_by(c, **options) unless WAY == "enable"
       yield c if block_given?

@@ -3,7 +3,11 @@
 # Other products trace without APM: the agent has to be told not to count these traces.
 
 Child.configure do |c|
-  c.respond_to?(:apm) ? c.apm.tracing.enabled = false : c.appsec.standalone.enabled = true
+  if c.respond_to?(:apm)
+    c.apm.tracing.enabled = false
+  elsif c.appsec.respond_to?(:standalone)
+    c.appsec.standalone.enabled = true
+  end
 end
 
 Child.trace("standalone") { Child.trace("inner") }
