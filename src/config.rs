@@ -162,6 +162,35 @@ impl fmt::Display for AgentUrl {
 }
 
 #[cfg(test)]
+impl Config {
+    pub fn for_tests(agent_url: AgentUrl) -> Self {
+        let text = || HeaderText::parse("test").unwrap();
+        let second = Duration::from_secs(1);
+        Self {
+            agent_url,
+            agent_timeout: second,
+            flush_interval: second,
+            shutdown_timeout: second,
+            max_queue_spans: 1_000,
+            max_queue_bytes: 1_000_000,
+            when_full: WhenFull::DropNewest,
+            max_payload_bytes: 1_000_000,
+            retry_deadline: second,
+            test_session_token: None,
+            client_computed_top_level: false,
+            client_computed_stats: false,
+            tracer: Tracer {
+                version: text(),
+                language: text(),
+                language_version: text(),
+                interpreter: text(),
+                interpreter_vendor: text(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

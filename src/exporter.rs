@@ -180,7 +180,7 @@ pub fn flush(queue: Arc<Queue>) -> Pending {
 mod tests {
     use super::*;
     use crate::columns::Numbers;
-    use crate::config::{AgentUrl, HeaderText, Tracer, WhenFull};
+    use crate::config::AgentUrl;
     use crate::size::Size;
     use crate::span::SpanDraft;
     use crate::stats::Loss;
@@ -207,29 +207,7 @@ mod tests {
     }
 
     fn exporter() -> Exporter {
-        let text = || HeaderText::parse("test").unwrap();
-        let second = Duration::from_secs(1);
-        Exporter::new(Config {
-            agent_url: agent(),
-            agent_timeout: second,
-            flush_interval: second,
-            shutdown_timeout: second,
-            max_queue_spans: 1_000,
-            max_queue_bytes: 1_000_000,
-            when_full: WhenFull::DropNewest,
-            max_payload_bytes: 1_000_000,
-            retry_deadline: second,
-            test_session_token: None,
-            client_computed_top_level: false,
-            client_computed_stats: false,
-            tracer: Tracer {
-                version: text(),
-                language: text(),
-                language_version: text(),
-                interpreter: text(),
-                interpreter_vendor: text(),
-            },
-        })
+        Exporter::new(Config::for_tests(agent()))
     }
 
     fn chunks(name: &str) -> TraceChunks {

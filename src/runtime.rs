@@ -67,8 +67,10 @@ impl Runtime {
 
     fn start() -> io::Result<Self> {
         let tokio = signals::blocked(|| {
-            // Where no thread can be had, building the runtime panics.
-            std::thread::Builder::new().spawn(|| ())?.join().ok();
+            // Where no thread can be had, building the runtime panics. This one is not joined: it may
+            // have got the stack of a parent's thread that was looking up a name at the fork, and then
+            // wants to lock glibc's resolver when it ends, which may be locked for ever.
+            drop(std::thread::Builder::new().spawn(|| ())?);
             let build = || {
                 tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(1)

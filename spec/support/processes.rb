@@ -10,23 +10,27 @@ module Support
   module Processes
     LIB = File.expand_path("../../lib", __dir__)
 
+    # Seconds after which a script hangs, or a child of it.
+    SCRIPT_LIMIT = 120
+
     # Runs a script in a fresh Ruby with this gem loaded. Returns its output, its error output and
-    # its status.
+    # its status, when it and its children have ended.
     def run_ruby(script, *arguments)
       capture(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
               *arguments.map(&:to_s))
     end
 
-    # Open3.capture3, but a command that takes longer than `limit` seconds is killed and fails the example.
-    def capture(*command, limit: 120)
-      Open3.popen3(*command, pgroup: true) do |stdin, stdout, stderr, waiter|
-        stdin.close
-        outputs = [stdout, stderr].map { |stream| Thread.new { stream.read } }
-        unless outputs.push(waiter).all? { |thread| thread.join(limit) }
-          Process.kill(:KILL, -waiter.pid)
-          raise "still running after #{limit} s; standard error: #{outputs[1].value}"
+    # Open3.capture3, but a command that hangs, or a child of it, is killed and fails the example.
+    def capture(*command)
+      Open3.popen3(*command, pgroup: true) do |input, output, errors, process|
+        input.close
+        readers = [output, errors].map { |io| Thread.new { io.read } }
+        deadline = now + SCRIPT_LIMIT
+        unless readers.all? { |reader| reader.join([deadline - now, 0].max) }
+          Process.kill(:KILL, -process.pid)
+          raise "a script or a child of it hangs:\n#{command.join(" ")}"
         end
-        outputs.map(&:value)
+        [*readers.map(&:value), process.value]
       end
     end
 
@@ -44,6 +48,10 @@ module Support
       result = Timeout.timeout(30) { reader.read }
       Process.wait(pid)
       Marshal.load(result)
+    rescue Timeout::Error
+      Process.kill(:KILL, pid)
+      Process.wait(pid)
+      raise
     ensure
       reader&.close
     end

@@ -1,6 +1,7 @@
 //! Waiting for the sender.
 
 use super::{Queue, Reply, ReplySlot, State};
+use crate::fork::generation;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,8 +17,12 @@ pub enum Goal {
 
 /// A wait for the sender, which another thread can interrupt. Giving up changes nothing about
 /// what is sent.
+///
+/// In a child that a signal handler has forked during the wait it never ends well, and takes no lock
+/// of the queue, which is the parent's.
 pub struct Pending {
     queue: Arc<Queue>,
+    process: u64,
     goal: Goal,
     interrupted: AtomicBool,
 }
@@ -26,14 +31,23 @@ impl Pending {
     pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
         Self {
             queue,
+            process: generation(),
             goal,
             interrupted: AtomicBool::new(false),
         }
     }
 
+    /// Whether this process is a child of the one that waits.
+    pub fn is_inherited(&self) -> bool {
+        self.process != generation()
+    }
+
     /// Blocks until the goal is reached, `limit` is over or [`Pending::interrupt`] is called.
     /// Whether the goal is reached.
     pub fn wait(&self, limit: Duration) -> bool {
+        if self.is_inherited() {
+            return false;
+        }
         let deadline = Instant::now() + limit;
         let mut state = self.queue.lock();
         loop {
@@ -55,6 +69,9 @@ impl Pending {
 
     /// Makes the wait that goes on, or else the next one, return at once.
     pub fn interrupt(&self) {
+        if self.is_inherited() {
+            return;
+        }
         self.interrupted.store(true, Ordering::Relaxed);
         // Taken so that the flag can't be set between a waiter's look at it and its sleep.
         drop(self.queue.lock());
@@ -63,6 +80,9 @@ impl Pending {
 
     /// Spans of that queue that are neither sent nor lost yet.
     pub fn unsettled(&self) -> u64 {
+        if self.is_inherited() {
+            return 0;
+        }
         self.queue.stats().unsettled()
     }
 
@@ -82,5 +102,36 @@ impl Pending {
             Goal::Reply(slot) => slot.get().is_some(),
             Goal::Ended => state.ended,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{AgentUrl, Config};
+
+    #[test]
+    fn a_child_takes_no_lock_of_the_queue_that_its_parent_waits_for() {
+        crate::fork::watch();
+        let agent = AgentUrl::parse("http://127.0.0.1:1").unwrap();
+        let queue = Arc::new(Queue::new(&Config::for_tests(agent)));
+        let pending = Pending::new(Arc::clone(&queue), Goal::Ended);
+        let locked = queue.lock();
+        // SAFETY: the child calls what takes no lock, and leaves without running anything else; should
+        // it hang, the alarm ends it.
+        let status = unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::alarm(10);
+                let untouched = !pending.wait(Duration::MAX) && pending.unsettled() == 0;
+                pending.interrupt();
+                libc::_exit(if untouched { 0 } else { 1 });
+            }
+            let mut status = -1;
+            libc::waitpid(child, &raw mut status, 0);
+            status
+        };
+        drop(locked);
+        assert_eq!(status, 0);
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::ruby::{check_interrupts, without_gvl};
 use magnus::Error;
-use pipeline::fork::generation;
 use pipeline::queue::Pending;
 use std::time::{Duration, Instant};
 
@@ -20,14 +19,13 @@ pub fn wait(pending: &Pending, limit: Option<Duration>) -> Result<bool, Error> {
     if pending.wait(Duration::ZERO) {
         return Ok(true);
     }
-    let process = generation();
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let slice = left.unwrap_or(SLICE).min(SLICE);
         let done = without_gvl(|| pending.wait(slice), || pending.interrupt())?;
         check_interrupts()?;
-        if process != generation() {
+        if pending.is_inherited() {
             // A signal handler has forked, and this is the child: nobody serves that queue here.
             return Ok(false);
         }

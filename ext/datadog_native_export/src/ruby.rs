@@ -339,7 +339,7 @@ pub fn is_ascii_only(string: RString) -> bool {
 /// Hands in the bytes of a String, which are to be copied before anything else is done with them:
 /// `IO#readpartial` has the kernel write into a String while other threads run, so that even with the
 /// GVL held the bytes of one that isn't frozen may change between two looks.
-#[inline]
+#[inline(always)]
 pub fn with_bytes<R>(string: RString, copy: impl FnOnce(&[u8]) -> R) -> R {
     // SAFETY: `string` is on the stack until the end, so that it is neither collected nor moved, and
     // `copy` does not call Ruby. What it reads may change under its hands, but not its length.

@@ -37,21 +37,62 @@ pub const SPAN_VARIABLES: [&str; 16] = [
 pub const NO_ADDRESS: usize = usize::MAX;
 
 /// Strings that were put into the text of a trace, by their address: keys, and values that are
-/// literals, are the same objects in span after span. It is forgotten before anything can be
+/// literals, are the same objects in span after span. They are forgotten before anything can be
 /// collected or moved.
-pub struct Seen([(usize, Slice); Seen::PLACES]);
+pub struct Seen {
+    places: Box<[Place; Seen::PLACES]>,
+    round: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    address: usize,
+    slice: Slice,
+    /// When it was put here; what is of an earlier round is forgotten.
+    round: u32,
+}
 
 impl Seen {
-    const PLACES: usize = 64;
+    const PLACES: usize = 512;
 
     pub fn new() -> Self {
-        Self([(0, Slice::default()); Self::PLACES])
+        let nothing = Place {
+            address: NO_ADDRESS,
+            slice: Slice::default(),
+            round: 0,
+        };
+        Self {
+            places: Box::new([nothing; Self::PLACES]),
+            round: 0,
+        }
+    }
+
+    fn forget(&mut self) {
+        match self.round.checked_add(1) {
+            Some(round) => self.round = round,
+            None => *self = Self::new(),
+        }
+    }
+
+    #[inline(always)]
+    fn get(&self, value: Value) -> Option<Slice> {
+        let place = &self.places[Self::index(value)];
+        (place.address == address(value) && place.round == self.round).then_some(place.slice)
     }
 
     #[inline]
-    fn place(&mut self, address: usize) -> &mut (usize, Slice) {
-        // Objects stand at multiples of 8.
-        &mut self.0[(address >> 3) % Self::PLACES]
+    fn put(&mut self, value: Value, slice: Slice) {
+        self.places[Self::index(value)] = Place {
+            address: address(value),
+            slice,
+            round: self.round,
+        };
+    }
+
+    /// Objects stand at multiples of 8.
+    #[inline]
+    fn index(value: Value) -> usize {
+        (address(value) >> 3) % Self::PLACES
     }
 }
 
@@ -88,7 +129,7 @@ impl SimpleSpans<'_> {
 
     /// Forgets all addresses.
     fn forget(&mut self) {
-        *self.seen = Seen::new();
+        self.seen.forget();
         if let Some((read_from, _)) = self.trace_id {
             *read_from = NO_ADDRESS;
         }
@@ -213,24 +254,35 @@ impl SimpleSpans<'_> {
         self.text(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn text(&mut self, value: Value) -> Option<Slice> {
-        let place = self.seen.place(address(value));
-        if place.0 == address(value) {
-            return Some(place.1);
+        match self.seen.get(value) {
+            Some(slice) => Some(slice),
+            None => self.put(value, false),
         }
-        put(self.scratch, place, value, Text::simple(self.ruby, value)?)
     }
 
     /// As [`SimpleSpans::text`], for a text that no other key of the Hash can have.
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, value: Value) -> Option<Slice> {
-        let place = self.seen.place(address(value));
-        if place.0 == address(value) {
-            return Some(place.1);
+        match self.seen.get(value) {
+            Some(slice) => Some(slice),
+            None => self.put(value, true),
         }
-        let text = Text::simple(self.ruby, value).filter(|text| text.unique)?;
-        put(self.scratch, place, value, text)
+    }
+
+    /// Puts a text in, and remembers it where it can be had again.
+    #[inline(never)]
+    fn put(&mut self, value: Value, unique: bool) -> Option<Slice> {
+        let text = Text::simple(self.ruby, value).filter(|text| text.unique || !unique)?;
+        let (slice, repaired) = text.put_into(&mut self.scratch.columns.texts);
+        if repaired {
+            return None;
+        }
+        if text.is_constant() {
+            self.seen.put(value, slice);
+        }
+        Some(slice)
     }
 
     #[inline]
@@ -270,24 +322,6 @@ impl SimpleSpans<'_> {
         unsafe { reading.each_pair(hash, each) };
         read
     }
-}
-
-/// Puts a text in, and remembers it where it can be had again.
-#[inline]
-fn put(
-    scratch: &mut Scratch,
-    place: &mut (usize, Slice),
-    value: Value,
-    text: Text,
-) -> Option<Slice> {
-    let (slice, repaired) = text.put_into(&mut scratch.columns.texts);
-    if repaired {
-        return None;
-    }
-    if text.is_constant() {
-        *place = (address(value), slice);
-    }
-    Some(slice)
 }
 
 fn is_empty(list: Value) -> bool {

@@ -154,7 +154,7 @@ module Datadog
       # Hands lines that came up on other threads to the logger. Whatever that does must not reach
       # the application, which was merely exporting.
       def report
-        return if in_trap? || !Registry.here?
+        return if Registry.in_trap? || !Registry.here?
 
         take_lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
       rescue StandardError
@@ -167,16 +167,8 @@ module Datadog
         report
         exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
         unsent = exported - sent - dropped
-        Registry.tell_loss(Registry.logger(self), unsent)
+        Registry.tell_loss(unsent) { Registry.logger(self) }
         unsent
-      end
-
-      # A Logger takes a lock, which Ruby forbids in a signal handler.
-      def in_trap?
-        Mutex.new.lock
-        false
-      rescue ThreadError
-        true
       end
 
       def timed_out(timeout)

@@ -38,19 +38,30 @@ module Datadog
           unsent = NativeExport.flush_all
           told = @exporters.keys.sum { |exporter| exporter.__send__(:report_at_exit) }
           # Those of exporters that nobody holds any more.
-          tell_loss(default_logger, unsent - told)
+          tell_loss(unsent - told) { default_logger }
         end
 
         # A logger that fails must not change how the process ends.
-        def tell_loss(logger, spans)
-          logger.warn("datadog-native-export: #{spans} spans are lost: the process ends") if spans.positive?
+        def tell_loss(spans)
+          yield.warn("datadog-native-export: #{spans} spans are lost: the process ends") if spans.positive?
         rescue StandardError
           nil
+        end
+
+        # A Logger takes a lock, which Ruby forbids in a signal handler.
+        def in_trap?
+          Mutex.new.lock
+          false
+        rescue ThreadError
+          true
         end
 
         private
 
         def default_logger
+          # Where a child ends that a signal handler forked. Not even `require` works there.
+          return Kernel if in_trap?
+
           require "logger"
           Logger.new($stderr)
         end
