@@ -87,7 +87,7 @@ impl Chunk {
     }
 
     /// The spans as they are sent: the wire has room for 64 bits of a trace id, so that the root
-    /// carries the rest as a tag, unless the tracer has set it. With `typed_events` events go as
+    /// carries the rest as a tag, unless the tracer has set it on any of them. With `typed_events` events go as
     /// such, or else as JSON in a tag.
     pub fn to_spans(&self, typed_events: bool) -> Vec<SpanSlice<'_>> {
         let mut from = (0, 0);
@@ -100,7 +100,9 @@ impl Chunk {
         let high = (self.trace_id >> 64) as u64;
         if high != 0
             && let Some(root) = root(&self.spans)
-            && !spans[root].meta.contains_key(TRACE_ID_HIGH)
+            && !spans
+                .iter()
+                .any(|span| span.meta.contains_key(TRACE_ID_HIGH))
         {
             let high = format!("{high:016x}");
             put(&mut spans[root].meta, TRACE_ID_HIGH, high.into());

@@ -1,6 +1,6 @@
 //! What an exporter needs to know, checked before anything is built from it.
 
-use http::{HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::fmt;
 use std::time::Duration;
 
@@ -29,6 +29,10 @@ pub struct Config {
     pub retry_deadline: Duration,
     /// Sent as `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
     pub test_session_token: Option<HeaderText>,
+    /// Sent with every request, in place of the library's own of the same name.
+    pub headers: HeaderMap,
+    /// Whether span events are sent as such; what the agent says it takes when `None`.
+    pub span_events: Option<bool>,
     /// Whether the tracer marks the top-level spans, so that the agent need not.
     pub client_computed_top_level: bool,
     /// Whether the agent is to leave its statistics alone.
@@ -77,6 +81,31 @@ impl HeaderText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Those that say what a request holds.
+const RESERVED_HEADERS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+    "x-datadog-trace-count",
+];
+
+/// Adds a header for every request.
+///
+/// # Errors
+/// When no header can have that name or value, or it is one that says what a request holds.
+pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
+    let value = HeaderText::parse(value)?.0;
+    let value = HeaderValue::try_from(value).map_err(|problem| problem.to_string())?;
+    let name = HeaderName::try_from(name).map_err(|problem| problem.to_string())?;
+    if RESERVED_HEADERS.contains(&name.as_str()) {
+        return Err("this header can't be chosen".into());
+    }
+    headers.insert(name, value);
+    Ok(())
 }
 
 /// Where the agent listens: `http://host:port`, `https://host:port` or `unix:///path/to/socket`.
@@ -177,6 +206,8 @@ impl Config {
             max_payload_bytes: 1_000_000,
             retry_deadline: second,
             test_session_token: None,
+            headers: HeaderMap::new(),
+            span_events: None,
             client_computed_top_level: false,
             client_computed_stats: false,
             tracer: Tracer {
@@ -240,6 +271,16 @@ mod tests {
             assert!(error.contains("http(s)://host:port or unix:///"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn headers_that_say_what_a_request_holds_cannot_be_chosen() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(add_header(&mut headers, "X-Own", "1"), Ok(()));
+        assert!(add_header(&mut headers, "Content-Length", "1").is_err());
+        assert!(add_header(&mut headers, "no name", "1").is_err());
+        assert!(add_header(&mut headers, "X-Other", "a\nb").is_err());
+        assert_eq!(headers.len(), 1);
     }
 
     #[test]

@@ -7,11 +7,12 @@
 //! All other requests (`/info`) pass through as they are.
 
 use crate::gate::Gate;
+use crate::size::Size;
 use crate::split;
 use crate::stats::Loss;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use libdd_capabilities::http::{BodySender, HttpError, ResponseFuture};
 use libdd_capabilities::{HttpClientCapability, LogWriterCapability, MaybeSend, SleepCapability};
 use libdd_capabilities_impl::{NativeCapabilities, ResponseBodyLimit};
@@ -41,7 +42,9 @@ pub struct Delivery {
     pub request_timeout: Duration,
     pub retry_deadline: Duration,
     pub gate: Arc<Gate>,
-    pub spans: usize,
+    pub size: Size,
+    /// Sent with every request, in place of the library's own of the same name.
+    pub headers: HeaderMap,
     pub observer: Box<dyn Observer>,
     pub outcome: Mutex<Outcome>,
     pub failed: Notify,
@@ -66,6 +69,7 @@ pub struct Outcome {
 
 /// The agent took a payload, or a part of one.
 pub struct Accepted {
+    pub chunks: usize,
     pub spans: usize,
     pub bytes: usize,
     pub body: String,
@@ -84,6 +88,7 @@ pub struct Failure {
 
 struct Part {
     request: Request<Bytes>,
+    chunks: usize,
     spans: usize,
 }
 
@@ -102,7 +107,7 @@ impl Delivery {
         let mut outcome = std::mem::take(&mut *self.outcome());
         if outcome.accepted.is_empty() && outcome.failures.is_empty() {
             outcome.failures.push(Failure {
-                spans: self.spans,
+                spans: self.size.spans,
                 loss: Loss::Internal,
                 detail: result.map_or("no request was made".into(), |error| error.to_string()),
                 answer: None,
@@ -116,10 +121,14 @@ impl Delivery {
         request
             .extensions_mut()
             .insert(ResponseBodyLimit(LARGEST_ANSWER));
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
         let deadline = Instant::now() + self.retry_deadline;
         let mut parts = vec![Part {
             request,
-            spans: self.spans,
+            chunks: self.size.chunks,
+            spans: self.size.spans,
         }];
         let mut last = None;
         let mut refusal: Option<Failure> = None;
@@ -137,6 +146,7 @@ impl Delivery {
             match self.deliver(http, &part, deadline).await {
                 Ok(response) => {
                     let accepted = Accepted {
+                        chunks: part.chunks,
                         spans: part.spans,
                         bytes: part.request.body().len(),
                         body: text(&response),
@@ -274,6 +284,7 @@ fn split_refused(part: &Part, failure: &Failure) -> Option<[Part; 2]> {
             .insert(TRACE_COUNT, HeaderValue::from(half.chunks));
         Part {
             request,
+            chunks: half.chunks,
             spans: half.spans,
         }
     }))

@@ -10,7 +10,7 @@ mod reply;
 
 pub use in_flight::{Batch, Payload};
 pub use pending::{Goal, Pending};
-pub use reply::{Reply, ReplySlot, ReplyTo};
+pub use reply::{Answer, Reply, ReplySlot, ReplyTo};
 
 use crate::chunks::{Chunk, TraceChunks};
 use crate::config::{Config, WhenFull};
@@ -117,7 +117,7 @@ impl Queue {
             drop(state);
             if let Some(reply) = &mut reply {
                 let body = String::new();
-                reply.add(Reply::Accepted { body });
+                reply.add(Reply::Accepted { body, chunks: 0 });
             }
             return true;
         }

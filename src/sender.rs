@@ -80,13 +80,21 @@ async fn send_all(
                     request_timeout: config.agent_timeout,
                     retry_deadline: config.retry_deadline,
                     gate: Arc::clone(&gate),
-                    spans: payload.spans(),
+                    size: payload.size(),
+                    headers: config.headers.clone(),
                     observer: payload.observer(),
                     outcome: Mutex::default(),
                     failed: Notify::new(),
                 });
                 let (exporter, info) = (Arc::clone(exporter), Arc::clone(&info));
-                deliveries.spawn(deliver(exporter, delivery, info, chunks, payload));
+                deliveries.spawn(deliver(
+                    exporter,
+                    delivery,
+                    info,
+                    chunks,
+                    config.span_events,
+                    payload,
+                ));
                 // Lets it begin, so that the gate is not vacant.
                 tokio::task::yield_now().await;
             }
@@ -101,9 +109,10 @@ async fn deliver(
     delivery: Arc<Delivery>,
     info: Arc<AgentInfo>,
     chunks: Vec<Chunk>,
+    typed_events: Option<bool>,
     payload: Payload,
 ) {
-    let typed_events = info.span_events();
+    let typed_events = typed_events.unwrap_or_else(|| info.span_events());
     let spans = chunks.iter().map(|chunk| chunk.to_spans(typed_events));
     let spans = PooledChunks::unpooled(spans.collect());
     #[cfg(test)]

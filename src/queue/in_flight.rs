@@ -71,8 +71,8 @@ pub struct Payload {
 }
 
 impl Payload {
-    pub fn spans(&self) -> usize {
-        self.left.spans
+    pub fn size(&self) -> Size {
+        self.left
     }
 
     pub fn observer(&self) -> Box<dyn Observer> {
@@ -107,6 +107,7 @@ impl Payload {
             queue.rates.update(&accepted.body);
             self.answer(Reply::Accepted {
                 body: accepted.body,
+                chunks: accepted.chunks,
             });
         }
         for failure in outcome.failures {

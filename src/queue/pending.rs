@@ -1,6 +1,6 @@
 //! Waiting for the sender.
 
-use super::{Queue, Reply, ReplySlot, State};
+use super::{Answer, Queue, ReplySlot, State};
 use crate::fork::generation;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -86,7 +86,7 @@ impl Pending {
         self.queue.stats().unsettled()
     }
 
-    pub fn reply(&self) -> Option<&Reply> {
+    pub fn reply(&self) -> Option<&Answer> {
         match &self.goal {
             Goal::Reply(slot) => slot.get(),
             _ => None,

@@ -6,15 +6,16 @@ use crate::gvl;
 use crate::ruby::SharedSlot;
 use crate::trace_chunks::TraceChunks;
 use magnus::gc::Marker;
+use magnus::r_hash::ForEach;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{
     Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
     TypedData, Value, function, method,
 };
-use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull};
+use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull, add_header};
 use pipeline::ending::LastFlush;
-use pipeline::queue::Reply;
+use pipeline::queue::{Answer, Reply};
 use pipeline::stats::Loss;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,6 +66,13 @@ impl Exporter {
             HeaderText::parse(&text(name)?)
                 .map_err(|problem| configuration(ruby, format!("{name}: {problem}")))
         };
+        let headers: RHash = options.fetch(ruby.to_symbol("headers"))?;
+        let mut header_map = Default::default();
+        headers.foreach(|name: String, value: String| {
+            add_header(&mut header_map, &name, &value)
+                .map_err(|problem| configuration(ruby, format!("headers: {name:?}: {problem}")))?;
+            Ok(ForEach::Continue)
+        })?;
         let token: Option<String> = options.fetch(ruby.to_symbol("test_session_token"))?;
         let config = Config {
             agent_url: AgentUrl::parse(&text("agent_url")?)
@@ -80,6 +88,8 @@ impl Exporter {
             },
             max_payload_bytes: options.fetch(ruby.to_symbol("max_payload_bytes"))?,
             retry_deadline: seconds("retry_deadline")?,
+            headers: header_map,
+            span_events: options.fetch(ruby.to_symbol("span_events"))?,
             client_computed_top_level: options
                 .fetch(ruby.to_symbol("client_computed_top_level"))?,
             client_computed_stats: options.fetch(ruby.to_symbol("client_computed_stats"))?,
@@ -121,12 +131,13 @@ impl Exporter {
         }
         let pending = exporter.send(take(ruby, chunks)?);
         gvl::wait(&pending, duration(limit))?;
-        let parts = |reply: &Reply| match reply {
-            Reply::Accepted { body } => ruby.ary_new_from_values(&[
+        let parts = |answer: &Answer| match &answer.reply {
+            Reply::Accepted { body, .. } => ruby.ary_new_from_values(&[
                 ruby.qnil().as_value(),
                 ruby.qnil().as_value(),
                 200.into_value_with(ruby),
                 ruby.str_new(body).as_value(),
+                answer.accepted.into_value_with(ruby),
             ]),
             Reply::Lost {
                 loss,
@@ -138,6 +149,7 @@ impl Exporter {
                 ruby.str_new(detail).as_value(),
                 status.into_value_with(ruby),
                 ruby.str_new(body).as_value(),
+                answer.accepted.into_value_with(ruby),
             ]),
         };
         Ok(pending.reply().map(parts))

@@ -63,6 +63,9 @@ module Datadog
       # @param logger [#warn, nil] told of losses when they begin and end; by default a Logger to
       #   standard error
       # @param tracer_version [String] version of the tracer that makes the spans
+      # @param headers [Hash{String => String}] sent with every request, in place of the gem's own of the same name
+      # @param span_events [Boolean, nil] whether span events are sent as such, or else as JSON in the tag
+      #   `events`; nil for what the agent says it takes
       # @param client_computed_top_level [Boolean] whether the tracer has marked the top-level spans
       #   (`_dd.top_level`), so that the agent need not look for them
       # @param client_computed_stats [Boolean] whether the agent is to compute no statistics of what it gets
@@ -71,7 +74,7 @@ module Datadog
       def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
                      max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
-                     tracer_version: VERSION, client_computed_top_level: false, client_computed_stats: false,
+                     tracer_version: VERSION, headers: {}, span_events: nil, client_computed_top_level: false, client_computed_stats: false,
                      test_session_token: nil)
         configure(
           agent_url: text(:agent_url, agent_url),
@@ -83,6 +86,8 @@ module Datadog
           drop_oldest: choice(:when_full, when_full, %i[drop_newest drop_oldest]) == :drop_oldest,
           max_payload_bytes: count(:max_payload_bytes, max_payload_bytes),
           retry_deadline: seconds(:retry_deadline, retry_deadline),
+          headers: headers(headers),
+          span_events: choice(:span_events, span_events, [true, false, nil]),
           client_computed_top_level: choice(:client_computed_top_level, client_computed_top_level, [true, false]),
           client_computed_stats: choice(:client_computed_stats, client_computed_stats, [true, false]),
           test_session_token: test_session_token && text(:test_session_token, test_session_token),
@@ -110,9 +115,9 @@ module Datadog
         report
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
-        loss, detail, status, payload = answer
+        loss, detail, status, payload, accepted_count = answer
         error = Error.new(detail) if loss
-        Response.new(trace_count: trace_count, status: status, payload: payload, loss: loss, error: error)
+        Response.new(trace_count:, accepted_count:, status:, payload:, loss:, error:)
       end
 
       # Sends what is queued now and waits until all of it has been answered for.
@@ -199,6 +204,12 @@ module Datadog
         return value if choices.include?(value)
 
         refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value)
+      end
+
+      def headers(value)
+        return value.to_h { |pair| pair.map { |text| text(:headers, text) } } if value.is_a?(Hash)
+
+        refuse(:headers, "a Hash of Strings", value)
       end
 
       def text(option, value)

@@ -9,6 +9,8 @@ module Datadog
     class Response
       # @return [Integer] number of chunks that were to be sent
       attr_reader :trace_count
+      # @return [Integer] number of chunks that the agent has accepted, also where others are lost
+      attr_reader :accepted_count
       # @return [Integer, nil] HTTP status of the agent's answer, nil without one
       attr_reader :status
       alias code status
@@ -21,13 +23,20 @@ module Datadog
       attr_reader :error
 
       # @api private
-      def initialize(trace_count:, status: nil, payload: "", loss: nil, error: nil)
+      def initialize(trace_count:, accepted_count: 0, status: nil, payload: "", loss: nil, error: nil)
         @trace_count = trace_count
+        @accepted_count = accepted_count
         @status = status
         @payload = payload
         @loss = loss
         @error = error
         freeze
+      end
+
+      # @api private
+      # @return [Response] the same without so many chunks, which were accepted
+      def without(accepted)
+        self.class.new(trace_count: trace_count - accepted, status:, payload:, loss:, error:)
       end
 
       # @return [Boolean] whether the agent accepted everything

@@ -58,6 +58,8 @@ module Datadog
             agent_timeout: agent.timeout_seconds,
             client_computed_top_level: true,
             client_computed_stats: standalone?(settings),
+            span_events: span_events(settings),
+            headers: container_headers,
             tracer_version: Datadog::VERSION::STRING,
             logger: self
           }
@@ -86,6 +88,20 @@ module Datadog
           # Before 2.13 that was a setting of one of those products, if there was one.
           appsec = settings.respond_to?(:appsec) && settings.appsec
           appsec.respond_to?(:standalone) && appsec.standalone.enabled
+        end
+
+        # nil where the agent is to be asked.
+        def span_events(settings)
+          tracing = settings.tracing
+          tracing.native_span_events if tracing.respond_to?(:native_span_events)
+        end
+
+        # The tracer knows more ways to find out in which container it runs.
+        def container_headers
+          return {} unless defined?(Datadog::Core::Environment::Container)
+
+          container = Datadog::Core::Environment::Container
+          container.respond_to?(:to_headers) ? container.to_headers.compact : {}
         end
 
         # The first versions have no `url`.

@@ -53,7 +53,7 @@ module Datadog
         responses = []
         responses << failure(broken, Error.new("#{broken} traces can't be sent")) if broken.positive?
         # What broke is counted by the exporter, too, even if nothing else is left.
-        chunks.empty? ? exporter.export(chunks) : responses << exporter.send_trace_chunks(chunks, timeout: @wait)
+        chunks.empty? ? exporter.export(chunks) : responses.concat(send_now(chunks))
         responses.each { |response| update_stats_from_response!(response) }
         Datadog.health_metrics.transport_chunked(responses.size)
         responses
@@ -136,6 +136,16 @@ module Datadog
       def lower(segments)
         chunks = TraceChunks.new(capacity: segments.size)
         [chunks, segments.count { |segment| !push(chunks, segment) }]
+      end
+
+      # One response, or two where some traces were accepted and others are lost.
+      def send_now(chunks)
+        response = exporter.send_trace_chunks(chunks, timeout: @wait)
+        accepted = response.accepted_count
+        return [response] if response.loss.nil? || accepted.zero?
+
+        [Response.new(trace_count: accepted, accepted_count: accepted, status: 200),
+         response.without(accepted)]
       end
 
       # A trace that can't even be formatted costs nothing but itself.
