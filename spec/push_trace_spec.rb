@@ -172,6 +172,14 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     expect(chunks.push_trace([tracer_span(links: [link]), tracer_span(id: 2, trace_id: -1)])).to be(false)
   end
 
+  it "fills requests by what text weighs in them, however many spans share it" do
+    tag = -("x" * 100_000)
+    traces = Array.new(4) { |i| Array.new(40) { |j| tracer_span(trace_id: i + 1, id: j + 1, meta: { "tag" => tag }) } }
+
+    expect(sent(*traces).size).to eq(4)
+    expect(exporter.stats).to include(payloads_sent: 4, bytes_sent: be > 16_000_000)
+  end
+
   it "does without what is no span" do
     expect(chunks.push_trace([tracer_span, "span"])).to be(false)
     expect { chunks.push_trace(["span"], strict: true) }
