@@ -15,6 +15,12 @@ module Datadog
     # The time given to a call ran out. What it waited for goes on.
     class TimeoutError < Error; end
 
+    # The native extension could not be loaded, see {NativeExport.load_error}.
+    class UnavailableError < Error; end
+
+    # dd-trace-rb is not loaded, or is a version that {Transport} and {Writer} don't work with.
+    class TracerError < Error; end
+
     # An option of an {Exporter} can't be used.
     class ConfigurationError < Error; end
   end

@@ -11,6 +11,7 @@ module Datadog
       attr_reader :trace_count
       # @return [Integer, nil] HTTP status of the agent's answer, nil without one
       attr_reader :status
+      alias code status
       # @return [String] body of the agent's answer, empty without one
       attr_reader :payload
       # @return [Symbol, nil] why spans were lost, as in {Exporter#stats}

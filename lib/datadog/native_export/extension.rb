@@ -1,0 +1,40 @@
+# frozen_string_literal: true
+
+module Datadog
+  module NativeExport
+    class << self
+      # @return [Exception, nil] why the native extension could not be loaded
+      attr_reader :load_error
+
+      # @return [Boolean] whether the native extension is loaded. Without it {Span}, {TraceChunks} and
+      #   {Exporter} raise {UnavailableError}, and {.enable!} leaves the tracer as it is.
+      def available? = load_error.nil?
+    end
+
+    begin
+      require "datadog_native_export/datadog_native_export"
+    rescue ScriptError, StandardError => e
+      # An application has to boot without it.
+      @load_error = e
+    end
+
+    if available?
+      require_relative "span"
+      require_relative "trace_chunks"
+      require_relative "exporter"
+      require_relative "registry"
+    else
+      # What takes the place of each class that the extension would have defined.
+      unavailable = Class.new do
+        def self.new(*, **)
+          reason = NativeExport.load_error
+          raise UnavailableError, "#{name} needs the native extension, which could not be loaded: #{reason.message}"
+        end
+      end
+      %i[Span TraceChunks Exporter].each do |name|
+        remove_const(name) if const_defined?(name, false)
+        const_set(name, Class.new(unavailable))
+      end
+    end
+  end
+end
