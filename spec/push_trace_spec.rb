@@ -85,6 +85,9 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     "an Integer as a tag" => [{ meta: { "k" => 200 } }, { "meta" => { "k" => "200" } }, 1, 0],
     "a Float as a tag" => [{ meta: { "k" => 0.5 } }, { "meta" => { "k" => "0.5" } }, 1, 0],
     "true as a tag" => [{ meta: { "k" => true } }, { "meta" => { "k" => "true" } }, 1, 0],
+    "false as a tag" => [{ meta: { "k" => false } }, { "meta" => { "k" => "false" } }, 1, 0],
+    "false as a key" => [{ meta: { false => "v" } }, {}, 0, 1],
+    "false as a service" => [{ service: false }, { "service" => "" }, 0, 1],
     "nil as a tag" => [{ meta: { "k" => nil, "l" => "v" } }, { "meta" => { "l" => "v" } }, 0, 1],
     "an Object as a tag" => [{ meta: { "k" => Object.new, "l" => "v" } }, { "meta" => { "l" => "v" } }, 0, 1],
     "a key that is no text" => [{ meta: { 1 => "v", nil => "v" } }, {}, 0, 2],
@@ -161,6 +164,20 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
       expect(exporter.stats[:dropped]).to include(invalid: 2)
       expect(exporter.stats[:last_error]).to match(message.is_a?(String) ? Regexp.escape(message) : message)
     end
+  end
+
+  it "does without a trace with an id of -1 after a span that is out of the ordinary" do
+    link = Support::TracerSpan.object(trace_id: 7, span_id: 7)
+
+    expect(chunks.push_trace([tracer_span(links: [link]), tracer_span(id: 2, trace_id: -1)])).to be(false)
+  end
+
+  it "fills requests by what text weighs in them, however many spans share it" do
+    tag = -("x" * 100_000)
+    traces = Array.new(4) { |i| Array.new(40) { |j| tracer_span(trace_id: i + 1, id: j + 1, meta: { "tag" => tag }) } }
+
+    expect(sent(*traces).size).to eq(4)
+    expect(exporter.stats).to include(payloads_sent: 4, bytes_sent: be > 16_000_000)
   end
 
   it "does without what is no span" do

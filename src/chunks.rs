@@ -68,6 +68,7 @@ impl Chunk {
         let metrics = columns.metrics.iter();
         to.metrics
             .extend(metrics.map(|&(key, value)| (moved.moved(key), value)));
+        to.repeated += columns.repeated;
         to.repaired += columns.repaired;
         to.left_out += columns.left_out;
         span.meta_end = to.meta.len() as u32;
@@ -202,6 +203,7 @@ impl Scratch {
 
     /// The spans as a chunk, in memory of just their size.
     pub fn take(&mut self) -> Chunk {
+        self.columns.count_repeated(&self.spans);
         let mut chunk = Chunk {
             trace_id: self.trace_id,
             columns: self.columns.to_exact(),
@@ -319,7 +321,7 @@ impl FromIterator<Chunk> for TraceChunks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::Numbers;
+    use crate::columns::{Labels, Numbers};
 
     fn span(trace_id: u128, span_id: u64, parent_id: u64) -> SpanDraft {
         let numbers = Numbers {
@@ -371,6 +373,43 @@ mod tests {
             assert!(span.meta.iter().all(|(_, value)| **value == id.to_string()));
             assert!(span.metrics.iter().all(|(_, value)| *value == id as f64));
         }
+    }
+
+    #[test]
+    fn text_that_spans_share_weighs_as_often_as_it_is_sent() {
+        let mut scratch = Scratch::default();
+        let text = scratch.columns.texts.push(&"x".repeat(1_000));
+        for _ in 0..9 {
+            let labels = Labels {
+                name: text,
+                service: text,
+                resource: text,
+                r#type: text,
+            };
+            scratch.columns.meta.push((text, text));
+            scratch.columns.metrics.push((text, 0.5));
+            scratch.end_span(Fields {
+                labels,
+                ..Fields::default()
+            });
+        }
+        let chunk = scratch.take();
+        let bound = chunk.size().wire;
+        assert!(chunk.wire_size() <= bound && bound < 70_000, "{bound}");
+        assert!(chunk.size().memory < 5_000);
+        assert_eq!(scratch.columns.repeated, 0);
+    }
+
+    #[test]
+    fn a_name_that_is_the_resource_too_weighs_twice() {
+        let mut chunk = Chunk::default();
+        for id in 1..4 {
+            let mut span = span(5, id, 0);
+            let name = span.texts().push(&"x".repeat(1_000));
+            span.set_name(name);
+            chunk.push(span);
+        }
+        assert!(chunk.wire_size() <= chunk.size().wire);
     }
 
     #[test]

@@ -39,6 +39,21 @@ pub struct Labels {
     pub r#type: Slice,
 }
 
+impl Labels {
+    fn length(&self) -> usize {
+        let Self {
+            name,
+            service,
+            resource,
+            r#type,
+        } = self;
+        [name, service, resource, r#type]
+            .map(|label| label.length())
+            .iter()
+            .sum()
+    }
+}
+
 /// What few spans have.
 #[derive(Debug, Default)]
 pub struct Extras {
@@ -86,6 +101,9 @@ pub struct Columns {
     pub texts: Texts,
     pub meta: Vec<(Slice, Slice)>,
     pub metrics: Vec<(Slice, f64)>,
+    /// Bytes by which the text that is sent exceeds the text that stands here, since strings may share
+    /// one place.
+    pub repeated: usize,
     /// Values whose text had broken bytes, which were replaced, or that were made text.
     pub repaired: usize,
     /// Values that can't be sent and were left out.
@@ -103,10 +121,23 @@ impl Columns {
         dedup(&self.texts, &mut self.metrics, start);
     }
 
+    /// Counts the text that is sent for `spans`, which are all that stand here.
+    pub fn count_repeated(&mut self, spans: &[Fields]) {
+        let labels = spans.iter().map(|span| span.labels.length());
+        let meta = self
+            .meta
+            .iter()
+            .map(|(key, value)| key.length() + value.length());
+        let metrics = self.metrics.iter().map(|(key, _)| key.length());
+        let sent = labels.sum::<usize>() + meta.sum::<usize>() + metrics.sum::<usize>();
+        self.repeated = sent.saturating_sub(self.texts.len());
+    }
+
     pub fn clear(&mut self) {
         self.texts.clear();
         self.meta.clear();
         self.metrics.clear();
+        self.repeated = 0;
         self.repaired = 0;
         self.left_out = 0;
     }

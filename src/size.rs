@@ -60,6 +60,7 @@ impl Size {
                 + columns.meta.capacity() * size_of::<(Slice, Slice)>()
                 + columns.metrics.capacity() * size_of::<(Slice, f64)>(),
             wire: columns.texts.len()
+                + columns.repeated
                 + meta * 2 * WIRE_HEADER
                 + metrics * (WIRE_HEADER + WIRE_NUMBER),
             repaired: columns.repaired,

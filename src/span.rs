@@ -60,6 +60,7 @@ impl SpanDraft {
     pub fn set_name(&mut self, name: Slice) {
         self.span.labels.name = name;
         self.span.labels.resource = name;
+        self.columns.repeated = name.length();
     }
 
     pub fn set_service(&mut self, service: Slice) {

@@ -33,8 +33,9 @@ pub const SPAN_VARIABLES: [&str; 16] = [
     "@events",
 ];
 
-/// Where no object stands.
-pub const NO_ADDRESS: usize = usize::MAX;
+/// What no value that can be read has for an address: all other numbers may be objects, and -1 is all
+/// ones.
+pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 
 /// Strings that were put into the text of a trace, by their address: keys, and values that are
 /// literals, are the same objects in span after span. They are forgotten before anything can be
