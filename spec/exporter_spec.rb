@@ -495,6 +495,13 @@ RSpec.describe Datadog::NativeExport::Exporter do
       { max_queue_spans: 0 } => /max_queue_spans: expected an Integer of 1 or more, got 0/,
       { max_queue_bytes: 1.5 } => /max_queue_bytes: expected an Integer of 1 or more, got 1.5/,
       { tracer_version: "1\n2" } => /tracer_version: expected printable ASCII/,
+      { headers: "X: y" } => /headers: expected a Hash of Strings, got "X: y"/,
+      { headers: { "X-Own" => 3 } } => /headers: expected a String, got 3/,
+      { headers: { "no name" => "x" } } => /headers: "no name": invalid HTTP header name/,
+      { headers: { "X-Own" => "a\nb" } } => /headers: "X-Own": expected printable ASCII/,
+      { headers: { "Content-Length" => "3" } } => /headers: "Content-Length": this header can't be chosen/,
+      { span_events: 1 } => /span_events: expected one of true, false, nil, got 1/,
+      { client_computed_stats: nil } => /client_computed_stats: expected one of true, false, got nil/,
       { test_session_token: "" } => /test_session_token: expected text, got an empty String/
     }.each do |option, message|
       it "refuses #{option}" do
@@ -510,6 +517,37 @@ RSpec.describe Datadog::NativeExport::Exporter do
     it "are shown short" do
       expect(exporter("http://127.0.0.1:1").inspect)
         .to eq("#<Datadog::NativeExport::Exporter http://127.0.0.1:1>")
+    end
+  end
+
+  describe "headers" do
+    def headers_with(**options)
+      exporter(agent.url, **options).send_trace_chunks(build_chunks(1), timeout: 10)
+      agent.requests.reverse_each.find { |request| request.path == "/v0.4/traces" }.headers
+    end
+
+    it "are those that were asked for" do
+      plain = headers_with
+      expect(plain.keys & %w[datadog-client-computed-top-level datadog-client-computed-stats x-own]).to be_empty
+
+      own = { "X-Own" => "1", "Datadog-Container-ID" => "container" }
+      expect(headers_with(headers: own, client_computed_top_level: true, client_computed_stats: true)).to include(
+        "x-own" => "1", "datadog-container-id" => "container",
+        "datadog-client-computed-top-level" => /\A(?!0|f|false\z)./i,
+        "datadog-client-computed-stats" => /\A(?!0|f|false\z)./i
+      )
+    end
+  end
+
+  it "sends span events in the form that was asked for, whatever the agent says" do
+    { true => "span_events", false => "meta" }.each do |span_events, field|
+      span = build_span.add_event(name: "here", time_unix_nano: 1)
+      chunks = Datadog::NativeExport::TraceChunks.new.begin_chunk << span
+      exporter(agent.url, span_events:).send_trace_chunks(chunks, timeout: 10)
+      sent = agent.spans.last
+
+      expect(sent[field].to_s).to include("here")
+      expect(sent.key?("span_events")).to be(span_events)
     end
   end
 

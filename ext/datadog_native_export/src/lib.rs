@@ -1,6 +1,7 @@
 //! The Ruby classes of `datadog-native-export`: they lower Ruby values into spans and hand them to
 //! the pipeline.
 
+mod compaction;
 mod errors;
 mod events;
 mod exporter;
@@ -32,6 +33,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
         let message = "this Ruby numbers its encodings in a way that is not known";
         return Err(Error::new(ruby.exception_load_error(), message));
     }
+    compaction::init(ruby)?;
     span::init(ruby)?;
     trace_chunks::init(ruby)?;
     exporter::init(ruby)

@@ -2,6 +2,7 @@
 //! nearly all of them. It calls no Ruby code and makes no error; what it does not take is lowered in
 //! the other way, by [`crate::tracer_span`].
 
+use crate::compaction;
 use crate::numbers::simple_metric;
 use crate::ruby::{InstanceVariables, Reading, Whole, address};
 use crate::text::Text;
@@ -38,8 +39,8 @@ pub const SPAN_VARIABLES: [&str; 16] = [
 pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 
 /// Strings that were put into the text of a trace, by their address: keys, and values that are
-/// literals, are the same objects in span after span. They are forgotten before anything can be
-/// collected or moved.
+/// literals, are the same objects in span after span. They are forgotten when objects were moved, and
+/// before Ruby code runs, which could let go of them.
 pub struct Seen {
     places: Box<[Place; Seen::PLACES]>,
     round: u32,
@@ -104,6 +105,8 @@ pub struct SimpleSpans<'a> {
     pub meta_struct: &'a mut InstanceVariables<1>,
     pub seen: &'a mut Seen,
     pub scratch: &'a mut Scratch,
+    /// How often objects had been moved when addresses were last forgotten.
+    pub compactions: u64,
     /// The trace's id, and the address of the Integer that it was read from.
     pub trace_id: &'a mut Option<(usize, u128)>,
 }
@@ -130,6 +133,7 @@ impl SimpleSpans<'_> {
 
     /// Forgets all addresses.
     fn forget(&mut self) {
+        self.compactions = compaction::count();
         self.seen.forget();
         if let Some((read_from, _)) = self.trace_id {
             *read_from = NO_ADDRESS;
@@ -219,11 +223,16 @@ impl SimpleSpans<'_> {
     }
 
     #[inline]
-    fn time(&self, reading: &Reading, value: Value) -> Option<i64> {
+    fn time(&mut self, reading: &Reading, value: Value) -> Option<i64> {
         if value.is_nil() {
             return Some(0);
         }
-        reading.nanoseconds(Time::from_value(value)?)
+        let nanoseconds = reading.nanoseconds(Time::from_value(value)?);
+        // A Time that is a Rational inside makes objects, for which others may have been moved.
+        if compaction::count() != self.compactions {
+            self.forget();
+        }
+        nanoseconds
     }
 
     #[inline]

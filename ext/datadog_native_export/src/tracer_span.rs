@@ -94,6 +94,7 @@ impl Lowering<'_> {
                 meta_struct: &mut tools.meta_struct,
                 seen: &mut tools.seen,
                 scratch: &mut tools.scratch,
+                compactions: 0,
                 trace_id: &mut self.trace_id,
             };
             simple.lower(spans);

@@ -207,9 +207,9 @@ module Datadog
       end
 
       def headers(value)
-        return value.to_h { |pair| pair.map { |text| text(:headers, text) } } if value.is_a?(Hash)
+        refuse(:headers, "a Hash of Strings", value) unless value.is_a?(Hash)
 
-        refuse(:headers, "a Hash of Strings", value)
+        value.to_h { |name, content| [text(:headers, name), text(:headers, content)] }
       end
 
       def text(option, value)
