@@ -637,7 +637,8 @@ RSpec.describe "Faults" do
       agent.max_body_bytes = 4_000
       response = exporter.send_trace_chunks(chunks(1, 3, 1, meta: { "k" => "x" * 1_500 }), timeout: 10)
 
-      expect(response).to have_attributes(ok?: false, status: 413, loss: :too_large, client_error?: true)
+      expect(response).to have_attributes(ok?: false, status: 413, loss: :too_large, client_error?: true,
+                                          trace_count: 3, accepted_count: 2)
       expect_outcome(sent: 2, too_large: 3)
       expect(exporter.send_trace_chunks(chunks(1, 1, 1, meta: { "k" => "x" * 1_500 }), timeout: 10)).to be_ok
       expect_outcome(sent: 5, too_large: 3)

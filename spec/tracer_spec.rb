@@ -151,6 +151,16 @@ RSpec.describe "For users of dd-trace-rb" do
       )
     end
 
+    it "tells traces that were accepted from those that were not" do
+      expected = [{ trace_count: 2, is: ["ok?"] }, { trace_count: 1, is: ["client_error?"] }]
+      expect(report(<<~RUBY)).to eq(outcome: expected)
+        # Three spans are too large.
+        AGENT.respond_with { |request| 413 if request.body.bytesize > 800 }
+        transport = Transport.new(wait: 10, logger: Logger.new(nil))
+        puts JSON.generate(outcome: outcomes(transport.send_traces([segment, segment(8), segment])))
+      RUBY
+    end
+
     it "says that it knows no answer yet, and goes on" do
       expect(report(<<~RUBY)).to include(outcome: [{ trace_count: 1, is: ["internal_error?"] }], arrived: 1)
         gate = Queue.new
