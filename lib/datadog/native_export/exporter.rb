@@ -75,8 +75,7 @@ module Datadog
                      max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
                      tracer_version: VERSION, headers: {}, span_events: nil, client_computed_top_level: false,
-                     client_computed_stats: false,
-                     test_session_token: nil)
+                     client_computed_stats: false, test_session_token: nil)
         configure(
           agent_url: text(:agent_url, agent_url),
           agent_timeout: seconds(:agent_timeout, agent_timeout),
