@@ -19,7 +19,7 @@ RSpec.describe "The end of a process" do
     def export(id = 1, exporter = EXPORTER)
       exporter.export(chunks(id))
     end
-    def busy = (Thread.pass until EXPORTER.stats[:spans_queued] == 1)
+    def busy = (Thread.pass until EXPORTER.stats[:spans_exported] == 1)
     def chunks(id) = TraceChunks.new.begin_chunk << Span.new(name: "job", trace_id: id, span_id: id, start: 0, duration: 0)
   RUBY
 
