@@ -101,7 +101,10 @@ module Datadog
           return {} unless defined?(Datadog::Core::Environment::Container)
 
           container = Datadog::Core::Environment::Container
-          container.respond_to?(:to_headers) ? container.to_headers.compact : {}
+          return container.to_headers if container.respond_to?(:to_headers)
+
+          # The first versions know nothing but this.
+          { "Datadog-Container-ID" => container.container_id }.compact
         end
 
         # The first versions have no `url`.
