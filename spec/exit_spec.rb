@@ -2,14 +2,7 @@
 
 # What happens to spans at the end of a process.
 RSpec.describe "The end of a process" do
-  around do |example|
-    Datadog::NativeExport::Testing::Agent.start do |agent|
-      @agent = agent
-      example.run
-    end
-  end
-
-  attr_reader :agent
+  include_context "with an agent"
 
   let(:script) { <<~RUBY }
     include Datadog::NativeExport

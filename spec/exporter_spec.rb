@@ -13,14 +13,7 @@ RSpec.describe Datadog::NativeExport::Exporter do
     described_class.new(agent_url:, logger:, retry_deadline: 2, **options)
   end
 
-  around do |example|
-    Datadog::NativeExport::Testing::Agent.start do |agent|
-      @agent = agent
-      example.run
-    end
-  end
-
-  attr_reader :agent
+  include_context "with an agent"
 
   describe "#export" do
     it "sends in the background, without a flush" do

@@ -4,14 +4,7 @@ require_relative "support/fault_agent"
 
 # Every kind of fork: all processes go on with the same exporter, and each sends what it exported itself.
 RSpec.describe "A process that forks" do
-  around do |example|
-    Datadog::NativeExport::Testing::Agent.start do |agent|
-      @agent = agent
-      example.run
-    end
-  end
-
-  attr_reader :agent
+  include_context "with an agent"
 
   let(:exporter) { Datadog::NativeExport::Exporter.new(agent_url: agent.url, flush_interval: 3_600) }
 

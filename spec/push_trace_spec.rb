@@ -249,30 +249,6 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     skip "this Ruby can't compact its heap"
   end
 
-  it "finds the same text when objects are moved while it reads" do
-    skip "this Ruby can't compact its heap" unless GC.respond_to?(:auto_compact=)
-    # A Time that is a Rational inside makes objects when it is read.
-    spans = lambda do
-      Array.new(30) do |i|
-        tracer_span(id: i + 1, start_time: Time.at(1_700_000_000 + 1/3r),
-                    meta: { "key" => "constant".dup.freeze, "k#{i}" => "v#{i}" })
-      end
-    end
-    expected = sent(spans.call)
-    @agent.clear
-    moved = described_class.new
-    traces = Array.new(3) { spans.call }
-    GC.auto_compact = GC.stress = true
-    traces.each { |trace| moved.push_trace(trace) }
-    GC.auto_compact = GC.stress = false
-    exporter.send_trace_chunks(moved, timeout: 10)
-
-    expect(@agent.traces.uniq == expected).to be(true)
-  ensure
-    GC.stress = false
-    GC.auto_compact = false if GC.respond_to?(:auto_compact=)
-  end
-
   it "is consumed and frozen like anything else" do
     expect { described_class.new.freeze.push_trace([tracer_span]) }.to raise_error(FrozenError)
     exporter.export(chunks)

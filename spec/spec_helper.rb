@@ -4,6 +4,7 @@ $LOAD_PATH.unshift File.expand_path("../lib", __dir__)
 
 require "datadog/native_export"
 require "datadog/native_export/testing"
+require_relative "support/agent"
 require_relative "support/spans"
 require_relative "support/processes"
 

@@ -23,13 +23,6 @@ pub struct Texts {
 }
 
 impl Texts {
-    pub fn with_capacity(bytes: usize) -> Self {
-        Self {
-            text: String::with_capacity(bytes),
-            overflowed: false,
-        }
-    }
-
     #[inline]
     pub fn push(&mut self, text: &str) -> Slice {
         let start = self.text.len();
