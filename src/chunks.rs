@@ -1,6 +1,6 @@
 //! Trace chunks on their way from the tracer to the queue.
 
-use crate::columns::{Columns, Fields, put};
+use crate::columns::{Columns, Extras, Fields, put};
 use crate::size::Size;
 use crate::span::SpanDraft;
 use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
@@ -50,7 +50,7 @@ impl Chunk {
         if self.spans.is_empty() {
             self.trace_id = span.trace_id();
         }
-        let (mut span, columns) = span.into_parts();
+        let (mut span, mut columns) = span.into_parts();
         let to = &mut self.columns;
         let moved = to.texts.append(&columns.texts);
         let labels = &mut span.labels;
@@ -73,7 +73,10 @@ impl Chunk {
         to.left_out += columns.left_out;
         span.meta_end = to.meta.len() as u32;
         span.metrics_end = to.metrics.len() as u32;
-        self.extras += span.extras_size();
+        for extras in columns.extras.drain(..) {
+            self.extras += Size::of_extras(&extras);
+            to.push_extras(&mut span, extras);
+        }
         self.spans.push(span);
         self.measure();
     }
@@ -165,11 +168,18 @@ const KEPT_SCRATCH: usize = 1024 * 1024;
 
 impl Scratch {
     /// Ends a span: what was put into the columns since the last one is its own.
+    #[inline]
     pub fn end_span(&mut self, mut span: Fields) {
         span.meta_end = self.columns.meta.len() as u32;
         span.metrics_end = self.columns.metrics.len() as u32;
-        self.extras += span.extras_size();
         self.spans.push(span);
+    }
+
+    /// As [`Scratch::end_span`], with what few spans have.
+    pub fn end_span_with(&mut self, mut span: Fields, extras: Extras) {
+        self.extras += Size::of_extras(&extras);
+        self.columns.push_extras(&mut span, extras);
+        self.end_span(span);
     }
 
     pub fn set_trace_id(&mut self, trace_id: u128) {
@@ -206,8 +216,8 @@ impl Scratch {
         self.columns.count_repeated(&self.spans);
         let mut chunk = Chunk {
             trace_id: self.trace_id,
-            columns: self.columns.to_exact(),
-            spans: self.spans.drain(..).collect(),
+            columns: self.columns.take_exact(),
+            spans: self.spans.as_slice().to_vec(),
             extras: self.extras,
             size: Size::default(),
         };

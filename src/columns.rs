@@ -77,30 +77,23 @@ impl Extras {
 
 /// One span. Its tags and metrics stand in [`Columns`] up to `meta_end` and `metrics_end`, from where
 /// those of the span before it end.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Fields {
     pub numbers: Numbers,
     pub labels: Labels,
     pub meta_end: u32,
     pub metrics_end: u32,
-    pub extras: Option<Box<Extras>>,
+    /// Number of its extras in [`Columns`], counted from 1; 0 for none.
+    pub extras: u32,
 }
 
-impl Fields {
-    pub fn extras_size(&self) -> Size {
-        self.extras
-            .as_deref()
-            .map(Size::of_extras)
-            .unwrap_or_default()
-    }
-}
-
-/// The text, tags and metrics of some spans.
+/// What spans have any number of, for some of them together.
 #[derive(Debug, Default)]
 pub struct Columns {
     pub texts: Texts,
     pub meta: Vec<(Slice, Slice)>,
     pub metrics: Vec<(Slice, f64)>,
+    pub extras: Vec<Extras>,
     /// Bytes by which the text that is sent exceeds the text that stands here, since strings may share
     /// one place.
     pub repeated: usize,
@@ -137,19 +130,32 @@ impl Columns {
         self.texts.clear();
         self.meta.clear();
         self.metrics.clear();
+        self.extras.clear();
         self.repeated = 0;
         self.repaired = 0;
         self.left_out = 0;
     }
 
-    /// A copy without spare room.
-    pub fn to_exact(&self) -> Self {
+    /// A copy without spare room, into which extras are moved.
+    pub fn take_exact(&mut self) -> Self {
+        self.extras.shrink_to_fit();
         Self {
             texts: self.texts.to_exact(),
             meta: self.meta.as_slice().to_vec(),
             metrics: self.metrics.as_slice().to_vec(),
+            extras: std::mem::take(&mut self.extras),
             ..*self
         }
+    }
+
+    /// Puts in the extras of a span.
+    pub fn push_extras(&mut self, span: &mut Fields, extras: Extras) {
+        self.extras.push(extras);
+        span.extras = self.extras.len() as u32;
+    }
+
+    pub fn extras(&self, span: &Fields) -> Option<&Extras> {
+        self.extras.get((span.extras as usize).checked_sub(1)?)
     }
 
     /// What so many spans weigh, which are all that stand here, with `extras`.
@@ -202,7 +208,7 @@ impl Columns {
             metrics,
             ..Default::default()
         };
-        if let Some(extras) = &span.extras {
+        if let Some(extras) = self.extras(span) {
             for (key, value) in extras.meta_struct.iter() {
                 slice.meta_struct.insert(borrowed(key), value.as_ref());
             }

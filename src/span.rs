@@ -45,7 +45,7 @@ impl SpanDraft {
     }
 
     pub fn extras(&self) -> Option<&Extras> {
-        self.span.extras.as_deref()
+        self.columns.extras(&self.span)
     }
 
     pub fn columns(&self) -> &Columns {
@@ -170,7 +170,8 @@ impl SpanDraft {
     }
 
     pub fn size(&self) -> Size {
-        self.columns.size(1, self.span.extras_size())
+        let extras = self.extras().map(Size::of_extras).unwrap_or_default();
+        self.columns.size(1, extras)
     }
 
     /// The span as it is sent.
@@ -185,7 +186,10 @@ impl SpanDraft {
     }
 
     fn extras_mut(&mut self) -> &mut Extras {
-        self.span.extras.get_or_insert_default()
+        if self.columns.extras.is_empty() {
+            self.columns.push_extras(&mut self.span, Extras::default());
+        }
+        &mut self.columns.extras[0]
     }
 
     /// Text stays until the span is gone, so that a tag set over and over would pile up.

@@ -2,16 +2,28 @@
 //!
 //! A string of its own costs two allocations and a copy; a span of ten tags has some 24 strings.
 
-/// Where a string stands in the [`Texts`] that it was put into.
+use std::mem::MaybeUninit;
+
+/// Where a string stands in the [`Texts`] that it was put into: its first byte in the low half, its length in
+/// the high one. In one word it stays in a register; written as two halves and read as one, it would have to
+/// wait for the memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Slice {
-    start: u32,
-    length: u32,
-}
+pub struct Slice(u64);
 
 impl Slice {
+    #[inline]
+    fn new(start: u32, length: u32) -> Self {
+        Self(u64::from(length) << 32 | u64::from(start))
+    }
+
+    #[inline]
+    fn start(self) -> usize {
+        self.0 as u32 as usize
+    }
+
+    #[inline]
     pub fn length(self) -> usize {
-        self.length as usize
+        (self.0 >> 32) as usize
     }
 }
 
@@ -32,17 +44,20 @@ impl Texts {
 
     /// Puts in what should be UTF-8, with U+FFFD for what is not, and tells whether that was needed.
     ///
-    /// The bytes are copied before they are looked at: they may belong to a buffer that changes
-    /// meanwhile.
+    /// What is looked at is what was copied: the bytes may belong to a buffer that changes meanwhile.
     #[inline]
     pub fn push_bytes(&mut self, bytes: &[u8]) -> (Slice, bool) {
         let start = self.text.len();
+        self.text.reserve(bytes.len());
         // SAFETY: what stood there stays, and what is added is UTF-8 or taken away again before
-        // anybody else sees it. Should adding panic, nothing was added.
-        let buffer = unsafe { self.text.as_mut_vec() };
-        buffer.extend_from_slice(bytes);
-        let added = &buffer[start..];
-        if is_ascii(added) || str::from_utf8(added).is_ok() {
+        // anybody else sees it. `copy` has written all of the bytes that the length then covers.
+        let (buffer, is_ascii) = unsafe {
+            let buffer = self.text.as_mut_vec();
+            let is_ascii = copy(bytes, &mut buffer.spare_capacity_mut()[..bytes.len()]);
+            buffer.set_len(start + bytes.len());
+            (buffer, is_ascii)
+        };
+        if is_ascii || str::from_utf8(&buffer[start..]).is_ok() {
             return (self.slice_from(start), false);
         }
         let broken = buffer.split_off(start);
@@ -65,7 +80,7 @@ impl Texts {
 
     #[inline]
     pub fn get(&self, slice: Slice) -> &str {
-        let start = slice.start as usize;
+        let start = slice.start();
         // An overflow is the one thing that leaves a slice without its text.
         self.text
             .get(start..start + slice.length())
@@ -121,27 +136,34 @@ impl Texts {
             self.overflowed = true;
             return Slice::default();
         }
-        Slice {
-            start: start as u32,
-            length: (self.text.len() - start) as u32,
-        }
+        Slice::new(start as u32, (self.text.len() - start) as u32)
     }
 }
 
-/// As `<[u8]>::is_ascii`, but made for a few bytes.
+/// Copies bytes into room of just their size, and tells whether they are ASCII. Made for a few of them, and for
+/// looking at what is on its way rather than at what has only just been written.
 #[inline]
-fn is_ascii(bytes: &[u8]) -> bool {
+fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) -> bool {
     const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    let Some((words, last)) = bytes
-        .last_chunk()
-        .map(|last| (bytes.as_chunks::<8>().0, last))
-    else {
-        return bytes.iter().fold(0, |all, byte| all | byte) < 0x80;
+    let mut all = 0;
+    let mut word = |from: &[u8; 8], to: &mut [MaybeUninit<u8>; 8]| {
+        let word = u64::from_ne_bytes(*from);
+        all |= word;
+        *to = word.to_ne_bytes().map(MaybeUninit::new);
     };
-    // The last word overlaps the one before it.
-    let all = words.iter().fold(u64::from_ne_bytes(*last), |all, word| {
-        all | u64::from_ne_bytes(*word)
-    });
+    if let (Some(last), Some(_)) = (from.last_chunk(), to.last_chunk_mut::<8>()) {
+        let words = from.as_chunks().0.iter().zip(to.as_chunks_mut().0);
+        words.for_each(|(from, to)| word(from, to));
+        // The last word overlaps the one before it.
+        if let Some(to) = to.last_chunk_mut() {
+            word(last, to);
+        }
+    } else {
+        for (from, to) in from.iter().zip(to) {
+            all |= u64::from(*from);
+            to.write(*from);
+        }
+    }
     all & HIGH_BITS == 0
 }
 
@@ -151,10 +173,8 @@ pub struct Offset(u32);
 
 impl Offset {
     pub fn moved(self, slice: Slice) -> Slice {
-        Slice {
-            start: slice.start.wrapping_add(self.0),
-            length: slice.length,
-        }
+        let start = (slice.start() as u32).wrapping_add(self.0);
+        Slice::new(start, slice.length() as u32)
     }
 }
 
@@ -189,13 +209,18 @@ mod tests {
 
     #[test]
     fn ascii_is_told_from_the_rest_wherever_it_stands() {
-        for length in 0..40 {
-            let mut bytes = vec![b'a'; length];
-            assert!(is_ascii(&bytes));
-            for place in 0..length {
-                bytes[place] = 0x80;
-                assert!(!is_ascii(&bytes), "{place} of {length}");
-                bytes[place] = b'a';
+        let pushed = |bytes: &[u8]| {
+            let mut texts = Texts::default();
+            let (slice, repaired) = texts.push_bytes(bytes);
+            (texts.get(slice).as_bytes().to_vec(), repaired)
+        };
+        for length in 0..40u8 {
+            let mut bytes: Vec<u8> = (b'A'..).take(length.into()).collect();
+            assert_eq!(pushed(&bytes), (bytes.clone(), false));
+            for place in 0..bytes.len() {
+                let was = std::mem::replace(&mut bytes[place], 0x80);
+                assert!(pushed(&bytes).1, "{place} of {length}");
+                bytes[place] = was;
             }
         }
     }

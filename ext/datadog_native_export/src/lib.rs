@@ -6,6 +6,7 @@ mod errors;
 mod events;
 mod exporter;
 mod gvl;
+mod instance_variables;
 mod links;
 mod meta_struct;
 mod numbers;

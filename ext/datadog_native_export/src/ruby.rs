@@ -5,7 +5,7 @@
 use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, Object, RClass, RHash, RObject, RString, Symbol, Time, Value};
+use magnus::{Error, Object, RClass, RHash, RString, Symbol, Time, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -23,9 +23,7 @@ impl Whole {
     /// `None` when `value` is not an Integer.
     pub fn from_value(value: Value) -> Option<Self> {
         let raw = value.as_raw();
-        if rb_sys::FIXNUM_P(raw) {
-            // SAFETY: it is a Fixnum.
-            let small = unsafe { rb_sys::FIX2LONG(raw) };
+        if let Some(small) = fixnum(value) {
             return Some(Self {
                 negative: small < 0,
                 magnitude: Some(u128::from(small.unsigned_abs())),
@@ -65,6 +63,14 @@ impl Whole {
     }
 }
 
+/// An Integer that takes no object.
+#[inline]
+pub fn fixnum(value: Value) -> Option<i64> {
+    let raw = value.as_raw();
+    // SAFETY: it is a Fixnum.
+    rb_sys::FIXNUM_P(raw).then(|| unsafe { rb_sys::FIX2LONG(raw) })
+}
+
 /// Calls `each` with every pair of a hash until it returns false. No Ruby object is made and no
 /// method of the hash is called.
 #[inline]
@@ -102,78 +108,6 @@ pub fn each_pair<F: FnMut(Value, Value) -> bool>(hash: RHash, each: F) -> Result
     match iteration.panic {
         Some(panic) => resume_unwind(panic),
         None => Ok(()),
-    }
-}
-
-/// Names of instance variables that are read together.
-///
-/// One walk over an object costs less than a look-up for each name. Objects of one class mostly have
-/// theirs in one order, which is remembered as a guess.
-pub struct InstanceVariables<const N: usize> {
-    names: [rb_sys::ID; N],
-    /// Index of the name that was last found at each place of the walk.
-    order: [usize; PLACES],
-}
-
-/// More instance variables than that are found, only slower.
-const PLACES: usize = 32;
-
-impl<const N: usize> InstanceVariables<N> {
-    pub fn new(names: [&str; N]) -> Self {
-        Self {
-            // SAFETY: the names are valid for the lengths given; Ruby keeps what it makes of them.
-            names: names.map(|name| unsafe {
-                rb_sys::rb_intern3(
-                    name.as_ptr().cast(),
-                    name.len() as _,
-                    rb_sys::rb_utf8_encoding(),
-                )
-            }),
-            order: [0; PLACES],
-        }
-    }
-
-    /// The values, nil where the object lacks one; `None` for what is no plain object.
-    pub fn read(&mut self, object: Value) -> Option<[Value; N]> {
-        struct Walk<'a, const N: usize> {
-            variables: &'a mut InstanceVariables<N>,
-            values: [rb_sys::VALUE; N],
-            place: usize,
-        }
-        extern "C" fn each<const N: usize>(
-            name: rb_sys::ID,
-            value: rb_sys::VALUE,
-            walk: rb_sys::st_data_t,
-        ) -> c_int {
-            // SAFETY: it is the walk below, which outlives the call and is used by it alone.
-            let walk = unsafe { &mut *(walk as *mut c_void).cast::<Walk<N>>() };
-            let InstanceVariables { names, order } = walk.variables;
-            let guess = order.get_mut(walk.place);
-            walk.place += 1;
-            let index = match &guess {
-                Some(index) if names[**index] == name => Some(**index),
-                _ => names.iter().position(|known| *known == name),
-            };
-            if let Some(index) = index {
-                walk.values[index] = value;
-                if let Some(guess) = guess {
-                    *guess = index;
-                }
-            }
-            rb_sys::st_retval::ST_CONTINUE as c_int
-        }
-        RObject::from_value(object)?;
-        let mut walk = Walk {
-            variables: self,
-            values: [rb_sys::Qnil as rb_sys::VALUE; N],
-            place: 0,
-        };
-        let walk_ptr = (&raw mut walk).cast::<c_void>() as rb_sys::st_data_t;
-        // SAFETY: for a plain object this raises nothing and calls nothing but `each`, which has the
-        // form that is asked for and never unwinds.
-        unsafe { rb_sys::rb_ivar_foreach(object.as_raw(), Some(each::<N>), walk_ptr) };
-        // SAFETY: values of a live object, or nil.
-        Some(walk.values.map(|value| unsafe { Value::from_raw(value) }))
     }
 }
 

@@ -3,8 +3,9 @@
 //! the other way, by [`crate::tracer_span`].
 
 use crate::compaction;
+use crate::instance_variables::{InstanceVariables, Layout};
 use crate::numbers::simple_metric;
-use crate::ruby::{InstanceVariables, Reading, Whole, address};
+use crate::ruby::{Reading, Whole, address, fixnum};
 use crate::text::Text;
 use magnus::value::ReprValue;
 use magnus::{Float, RArray, RHash, Ruby, Time, Value};
@@ -43,29 +44,29 @@ pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 /// before Ruby code runs, which could let go of them.
 pub struct Seen {
     places: Box<[Place; Seen::PLACES]>,
-    round: u32,
+    /// What is of an earlier round is forgotten.
+    round: u16,
 }
 
 #[derive(Clone, Copy)]
 struct Place {
-    address: usize,
+    string: u64,
     slice: Slice,
-    /// When it was put here; what is of an earlier round is forgotten.
-    round: u32,
 }
 
 impl Seen {
     const PLACES: usize = 512;
+    /// Objects have no addresses of more bits than this, since nobody asks the kernel for higher ones.
+    const ADDRESS_BITS: u32 = 48;
 
     pub fn new() -> Self {
         let nothing = Place {
-            address: NO_ADDRESS,
+            string: 0,
             slice: Slice::default(),
-            round: 0,
         };
         Self {
             places: Box::new([nothing; Self::PLACES]),
-            round: 0,
+            round: 1,
         }
     }
 
@@ -79,16 +80,21 @@ impl Seen {
     #[inline(always)]
     fn get(&self, value: Value) -> Option<Slice> {
         let place = &self.places[Self::index(value)];
-        (place.address == address(value) && place.round == self.round).then_some(place.slice)
+        (place.string == self.string(value)).then_some(place.slice)
     }
 
     #[inline]
     fn put(&mut self, value: Value, slice: Slice) {
         self.places[Self::index(value)] = Place {
-            address: address(value),
+            string: self.string(value),
             slice,
-            round: self.round,
         };
+    }
+
+    /// A String of this round, in one word.
+    #[inline]
+    fn string(&self, value: Value) -> u64 {
+        address(value) as u64 ^ u64::from(self.round) << Self::ADDRESS_BITS
     }
 
     /// Objects stand at multiples of 8.
@@ -98,11 +104,19 @@ impl Seen {
     }
 }
 
+/// Where spans and their structured tags have their variables.
+#[derive(Default)]
+pub struct Layouts {
+    span: Layout<16>,
+    meta_struct: Layout<1>,
+}
+
 /// The part of a trace that is lowered without calling Ruby.
 pub struct SimpleSpans<'a> {
     pub ruby: &'a Ruby,
     pub variables: &'a mut SpanVariables,
     pub meta_struct: &'a mut InstanceVariables<1>,
+    pub layouts: Layouts,
     pub seen: &'a mut Seen,
     pub scratch: &'a mut Scratch,
     /// How often objects had been moved when addresses were last forgotten.
@@ -131,8 +145,9 @@ impl SimpleSpans<'_> {
         self.scratch.rewind(mark);
     }
 
-    /// Forgets all addresses.
+    /// Forgets all addresses, and where objects have their variables.
     fn forget(&mut self) {
+        self.layouts = Layouts::default();
         self.compactions = compaction::count();
         self.seen.forget();
         if let Some((read_from, _)) = self.trace_id {
@@ -159,7 +174,7 @@ impl SimpleSpans<'_> {
             duration,
             links,
             events,
-        ] = self.variables.read(span)?;
+        ] = *self.variables.read_alike(span, &mut self.layouts.span)?;
         self.trace_id(trace_id)?;
         let start = self.time(reading, start)?;
         let duration = if duration.is_nil() && !end.is_nil() {
@@ -183,7 +198,7 @@ impl SimpleSpans<'_> {
             error: if status.is_nil() {
                 0
             } else {
-                Whole::from_value(status)?.fit()?
+                fixnum(status)?.try_into().ok()?
             },
         };
         let labels = Labels {
@@ -219,7 +234,10 @@ impl SimpleSpans<'_> {
 
     #[inline]
     fn id(&self, value: Value) -> Option<u64> {
-        Whole::from_value(value)?.fit()
+        match fixnum(value) {
+            Some(id) => id.try_into().ok(),
+            None => Whole::from_value(value)?.fit(),
+        }
     }
 
     #[inline]
@@ -228,11 +246,9 @@ impl SimpleSpans<'_> {
             return Some(0);
         }
         let nanoseconds = reading.nanoseconds(Time::from_value(value)?);
-        // A Time that is a Rational inside makes objects, for which others may have been moved.
-        if compaction::count() != self.compactions {
-            self.forget();
-        }
-        nanoseconds
+        // A Time that is a Rational inside makes objects, for which others may have been moved, those that were
+        // read of this span among them.
+        (compaction::count() == self.compactions).then_some(nanoseconds?)
     }
 
     #[inline]
@@ -252,7 +268,9 @@ impl SimpleSpans<'_> {
         if value.is_nil() {
             return true;
         }
-        let [hash] = self.meta_struct.read(value).unwrap_or([value]);
+        let layout = &mut self.layouts.meta_struct;
+        let read = self.meta_struct.read_alike(value, layout);
+        let hash = read.map_or(value, |[hash]| *hash);
         hash.is_nil() || RHash::from_value(hash).is_some_and(|hash| hash.is_empty())
     }
 

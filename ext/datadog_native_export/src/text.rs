@@ -14,8 +14,6 @@ pub struct Text {
     string: RString,
     /// Its bytes can't change.
     frozen: bool,
-    /// It is frozen, and Ruby knows that it is ASCII.
-    is_ascii: bool,
     /// Something in it could not be transcoded and was replaced.
     replaced: bool,
     /// Among the keys of a Hash no other has the same text, unless it is repaired. Ruby tells keys of
@@ -69,7 +67,6 @@ impl Text {
             .then(|| Self {
                 string,
                 frozen: facts.frozen,
-                is_ascii: is_ascii && facts.frozen,
                 replaced: false,
                 unique: (is_utf8 || is_ascii) && is_exactly(string, ruby.class_string()),
             })
@@ -83,7 +80,6 @@ impl Text {
         let mut text = Self {
             string,
             frozen: false,
-            is_ascii: false,
             replaced: false,
             unique: false,
         };
@@ -113,20 +109,13 @@ impl Text {
 
     /// Puts the text in, and tells whether anything in it was replaced.
     ///
-    /// Ruby is believed that a frozen String is ASCII and no more than that. The bytes of others may
-    /// have changed since it looked, and what it transcodes it takes for valid without a look: from
-    /// CESU-8 and UTF8-DoCoMo broken bytes come through.
+    /// Ruby is not believed that its bytes are valid: they may have changed since it looked, and what it
+    /// transcodes it takes for valid without a look, so that from CESU-8 and UTF8-DoCoMo broken bytes come
+    /// through.
     #[inline]
     pub fn put_into(&self, texts: &mut Texts) -> (Slice, bool) {
-        with_bytes(self.string, |bytes| {
-            if self.is_ascii {
-                // SAFETY: Ruby has looked at all of its bytes, and they cannot have changed.
-                let text = unsafe { str::from_utf8_unchecked(bytes) };
-                return (texts.push(text), self.replaced);
-            }
-            let (slice, repaired) = texts.push_bytes(bytes);
-            (slice, repaired || self.replaced)
-        })
+        let (slice, repaired) = with_bytes(self.string, |bytes| texts.push_bytes(bytes));
+        (slice, repaired || self.replaced)
     }
 
     /// A copy of the text, and whether anything in it was replaced.

@@ -4,8 +4,9 @@
 //! The README has a table of what becomes of values that can't be sent as they are.
 
 use crate::errors::{broken_text, out_of_range, within, wrong_class};
-use crate::ruby::{InstanceVariables, each_pair};
-use crate::simple_span::{NO_ADDRESS, SPAN_VARIABLES, Seen, SimpleSpans, SpanVariables};
+use crate::instance_variables::InstanceVariables;
+use crate::ruby::each_pair;
+use crate::simple_span::{Layouts, NO_ADDRESS, SPAN_VARIABLES, Seen, SimpleSpans, SpanVariables};
 use crate::text::{Text, entry};
 use crate::{events, links, meta_struct, numbers};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
@@ -92,6 +93,7 @@ impl Lowering<'_> {
                 ruby: self.ruby,
                 variables: &mut tools.span,
                 meta_struct: &mut tools.meta_struct,
+                layouts: Layouts::default(),
                 seen: &mut tools.seen,
                 scratch: &mut tools.scratch,
                 compactions: 0,
@@ -135,7 +137,7 @@ impl Lowering<'_> {
         };
         self.trace_id(trace_id)?;
         let start = self.number(start, numbers::start)?;
-        let mut fields = Fields {
+        let fields = Fields {
             numbers: Numbers {
                 span_id: numbers::span_id(self.ruby, id)?,
                 parent_id: self.number(parent_id, numbers::parent_id)?,
@@ -153,8 +155,10 @@ impl Lowering<'_> {
         };
         self.meta(meta)?;
         self.metrics(metrics)?;
-        fields.extras = self.extras(metastruct, links, events)?;
-        self.tools.scratch.end_span(fields);
+        match self.extras(metastruct, links, events)? {
+            Some(extras) => self.tools.scratch.end_span_with(fields, extras),
+            None => self.tools.scratch.end_span(fields),
+        }
         Ok(())
     }
 
@@ -340,8 +344,8 @@ impl Lowering<'_> {
         metastruct: Value,
         links: Value,
         events: Value,
-    ) -> Result<Option<Box<Extras>>, Error> {
-        let mut extras = Box::<Extras>::default();
+    ) -> Result<Option<Extras>, Error> {
+        let mut extras = Extras::default();
         // The tracer wraps the Hash in an object.
         let hash = match self.tools.meta_struct.read(metastruct) {
             Some([hash]) => hash,

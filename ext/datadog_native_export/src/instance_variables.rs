@@ -1,0 +1,276 @@
+//! Reading many instance variables of an object at once.
+
+use magnus::rb_sys::{AsRawValue, FromRawValue};
+use magnus::{RObject, Value};
+use std::ffi::{c_int, c_void};
+
+/// Names of instance variables that are read together.
+///
+/// One walk over an object costs less than a look-up for each name. Objects of one class mostly have
+/// theirs in one order, which is remembered as a guess.
+pub struct InstanceVariables<const N: usize> {
+    names: [rb_sys::ID; N],
+    /// Index of the name that was last found at each place of the walk.
+    order: [usize; PLACES],
+}
+
+/// More instance variables than that are found, only slower.
+const PLACES: usize = 32;
+
+impl<const N: usize> InstanceVariables<N> {
+    pub fn new(names: [&str; N]) -> Self {
+        Self {
+            // SAFETY: the names are valid for the lengths given; Ruby keeps what it makes of them.
+            names: names.map(|name| unsafe {
+                rb_sys::rb_intern3(
+                    name.as_ptr().cast(),
+                    name.len() as _,
+                    rb_sys::rb_utf8_encoding(),
+                )
+            }),
+            order: [0; PLACES],
+        }
+    }
+
+    /// The values, nil where the object lacks one; `None` for what is no plain object.
+    pub fn read(&mut self, object: Value) -> Option<[Value; N]> {
+        RObject::from_value(object)?;
+        Some(values(self.walk(object).found))
+    }
+
+    /// As [`InstanceVariables::read`], for objects of which many follow one another that have the same
+    /// variables. The values are not on the stack, where Ruby would see them: they are valid as long as the
+    /// layout is.
+    #[inline(always)]
+    pub fn read_alike<'l>(
+        &mut self,
+        object: Value,
+        layout: &'l mut Layout<N>,
+    ) -> Option<&'l [Value; N]> {
+        RObject::from_value(object)?;
+        if !layout.read(object) {
+            self.learn(object, layout);
+        }
+        Some(&layout.found)
+    }
+
+    #[inline(never)]
+    fn learn(&mut self, object: Value, layout: &mut Layout<N>) {
+        let walk = self.walk(object);
+        *layout = Layout::of(object, &walk).unwrap_or_default();
+        layout.found = values(walk.found);
+    }
+
+    /// Looks at all variables of a plain object.
+    fn walk(&mut self, object: Value) -> Walk<'_, N> {
+        let mut walk = Walk {
+            variables: self,
+            all: [NIL; PLACES],
+            count: 0,
+            found: [NIL; N],
+            places: [PLACES as u8; N],
+        };
+        let walk_ptr = (&raw mut walk).cast::<c_void>() as rb_sys::st_data_t;
+        // SAFETY: for a plain object this raises nothing and calls nothing but `each`, which has the
+        // form that is asked for and never unwinds.
+        unsafe { rb_sys::rb_ivar_foreach(object.as_raw(), Some(each::<N>), walk_ptr) };
+        walk
+    }
+}
+
+const NIL: rb_sys::VALUE = rb_sys::Qnil as rb_sys::VALUE;
+
+struct Walk<'a, const N: usize> {
+    variables: &'a mut InstanceVariables<N>,
+    /// The values of the first variables that were met, in their order.
+    all: [rb_sys::VALUE; PLACES],
+    /// Number of variables that were met.
+    count: usize,
+    /// The values that were asked for, and where in `all` they stand, if they do.
+    found: [rb_sys::VALUE; N],
+    places: [u8; N],
+}
+
+extern "C" fn each<const N: usize>(
+    name: rb_sys::ID,
+    value: rb_sys::VALUE,
+    walk: rb_sys::st_data_t,
+) -> c_int {
+    // SAFETY: it is the walk of `InstanceVariables::walk`, which outlives the call and is used by it alone.
+    let walk = unsafe { &mut *(walk as *mut c_void).cast::<Walk<N>>() };
+    let InstanceVariables { names, order } = walk.variables;
+    let place = walk.count;
+    walk.count += 1;
+    if let Some(known) = walk.all.get_mut(place) {
+        *known = value;
+    }
+    let guess = order.get_mut(place);
+    let index = match &guess {
+        Some(index) if names[**index] == name => Some(**index),
+        _ => names.iter().position(|known| *known == name),
+    };
+    if let Some(index) = index {
+        walk.found[index] = value;
+        walk.places[index] = place.min(PLACES) as u8;
+        if let Some(guess) = guess {
+            *guess = index;
+        }
+    }
+    rb_sys::st_retval::ST_CONTINUE as c_int
+}
+
+fn values<const N: usize>(found: [rb_sys::VALUE; N]) -> [Value; N] {
+    // SAFETY: values of a live object, or nil.
+    found.map(|value| unsafe { Value::from_raw(value) })
+}
+
+/// Where the objects of one kind have their variables, found out by a walk over one of them, so that
+/// the others need none: a walk costs as much as all the rest that is read of a span.
+///
+/// It is valid until Ruby code runs, or objects are collected or moved: from then on another kind may
+/// be known by what this one was. Rubies whose objects look otherwise than here have none.
+pub struct Layout<const N: usize> {
+    kind: Option<object::Kind>,
+    /// How many variables such an object has.
+    count: usize,
+    /// Where each of those asked for stands.
+    places: [u8; N],
+    /// The values of the object that was read last.
+    found: [Value; N],
+}
+
+impl<const N: usize> Default for Layout<N> {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            count: 0,
+            places: [0; N],
+            found: values([NIL; N]),
+        }
+    }
+}
+
+impl<const N: usize> Layout<N> {
+    /// What a walk tells; `None` unless the object has the very same values in the same order.
+    fn of(object: Value, walk: &Walk<N>) -> Option<Self> {
+        let met = walk.all.get(..walk.count)?;
+        // SAFETY: the object has as many variables as the walk has met.
+        let slots = unsafe { object::slots(object, walk.count) }?;
+        (slots == met).then(|| Self {
+            kind: Some(object::kind(object)),
+            count: walk.count,
+            places: walk.places,
+            found: values(walk.found),
+        })
+    }
+
+    /// Reads a plain object, when it is of the kind that is known.
+    #[inline(always)]
+    fn read(&mut self, object: Value) -> bool {
+        if self.kind != Some(object::kind(object)) {
+            return false;
+        }
+        // SAFETY: objects of a kind have equally many variables, or `slots` sees that they haven't.
+        let Some(slots) = (unsafe { object::slots(object, self.count) }) else {
+            return false;
+        };
+        let mut is_whole = true;
+        for (value, place) in self.found.iter_mut().zip(self.places) {
+            let slot = *slots.get(usize::from(place)).unwrap_or(&NIL);
+            is_whole &= slot != rb_sys::Qundef as rb_sys::VALUE;
+            // SAFETY: a value of a live object, or not used.
+            *value = unsafe { Value::from_raw(slot) };
+        }
+        is_whole
+    }
+}
+
+/// Plain objects in Ruby 3.1: an array of slots, of which a class gives each name the next one for ever. An
+/// object that lacks a variable has `Qundef` there, or a shorter array.
+#[cfg(ruby_3_1)]
+mod object {
+    use magnus::Value;
+    use magnus::rb_sys::AsRawValue;
+
+    /// The class, or the singleton class.
+    pub type Kind = rb_sys::VALUE;
+
+    #[inline(always)]
+    pub fn kind(object: Value) -> Kind {
+        // SAFETY: a plain object is on the heap and has a header.
+        unsafe { (*(object.as_raw() as *const rb_sys::RBasic)).klass }
+    }
+
+    /// The first `count` slots, when there is nothing in those that follow.
+    ///
+    /// # Safety
+    /// `object` must be a plain object, whose variables stay what they are while the slots are used.
+    #[inline(always)]
+    pub unsafe fn slots<'a>(object: Value, count: usize) -> Option<&'a [rb_sys::VALUE]> {
+        const EMBEDDED: rb_sys::VALUE = rb_sys::ruby_robject_flags::ROBJECT_EMBED as _;
+        // SAFETY: as promised. This is what `ROBJECT_NUMIV` and `ROBJECT_IVPTR` of Ruby's headers do.
+        let slots = unsafe {
+            let object = &*(object.as_raw() as *const rb_sys::RObject);
+            if object.basic.flags & EMBEDDED != 0 {
+                object.as_.ary.as_slice()
+            } else if object.as_.heap.ivptr.is_null() {
+                &[]
+            } else {
+                std::slice::from_raw_parts(object.as_.heap.ivptr, object.as_.heap.numiv as usize)
+            }
+        };
+        let (slots, rest) = slots.split_at_checked(count)?;
+        rest.iter()
+            .all(|value| *value == rb_sys::Qundef as rb_sys::VALUE)
+            .then_some(slots)
+    }
+}
+
+/// Plain objects in Ruby 3.2 to 3.4: their shape tells which variables they have, and in which order. Those
+/// that are too many for the object itself stand elsewhere; these are always walked over.
+#[cfg(all(any(ruby_3_2, ruby_3_3, ruby_3_4), target_pointer_width = "64"))]
+mod object {
+    use magnus::Value;
+    use magnus::rb_sys::AsRawValue;
+
+    /// The flags that hold the shape (`SHAPE_FLAG_SHIFT` in Ruby's `shape.h`).
+    pub type Kind = u32;
+
+    #[inline(always)]
+    pub fn kind(object: Value) -> Kind {
+        // SAFETY: a plain object is on the heap and has a header.
+        (unsafe { (*(object.as_raw() as *const rb_sys::RBasic)).flags } >> 32) as Kind
+    }
+
+    /// The first `count` slots.
+    ///
+    /// # Safety
+    /// `object` must be a plain object with so many variables, which stay what they are while the slots are
+    /// used.
+    #[inline(always)]
+    pub unsafe fn slots<'a>(object: Value, count: usize) -> Option<&'a [rb_sys::VALUE]> {
+        const EMBEDDED: rb_sys::VALUE = rb_sys::ruby_robject_flags::ROBJECT_EMBED as _;
+        // SAFETY: as promised. This is what `ROBJECT_IVPTR` of Ruby's headers does.
+        unsafe {
+            let object = object.as_raw() as *const rb_sys::RObject;
+            ((*object).basic.flags & EMBEDDED != 0)
+                .then(|| std::slice::from_raw_parts((&raw const (*object).as_.ary).cast(), count))
+        }
+    }
+}
+
+#[cfg(not(any(
+    ruby_3_1,
+    all(any(ruby_3_2, ruby_3_3, ruby_3_4), target_pointer_width = "64")
+)))]
+mod object {
+    use magnus::Value;
+
+    pub type Kind = ();
+
+    pub fn kind(_: Value) -> Kind {}
+
+    pub unsafe fn slots<'a>(_: Value, _: usize) -> Option<&'a [rb_sys::VALUE]> {
+        None
+    }
+}
