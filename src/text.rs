@@ -144,27 +144,45 @@ impl Texts {
 /// looking at what is on its way rather than at what has only just been written.
 #[inline]
 fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) -> bool {
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
-    let mut all = 0;
-    let mut word = |from: &[u8; 8], to: &mut [MaybeUninit<u8>; 8]| {
-        let word = u64::from_ne_bytes(*from);
-        all |= word;
-        *to = word.to_ne_bytes().map(MaybeUninit::new);
-    };
-    if let (Some(last), Some(_)) = (from.last_chunk(), to.last_chunk_mut::<8>()) {
-        let words = from.as_chunks().0.iter().zip(to.as_chunks_mut().0);
-        words.for_each(|(from, to)| word(from, to));
-        // The last word overlaps the one before it.
-        if let Some(to) = to.last_chunk_mut() {
-            word(last, to);
+    match from.len() {
+        0..8 => {
+            let mut all = 0;
+            for (from, to) in from.iter().zip(to) {
+                all |= *from;
+                to.write(*from);
+            }
+            all < 0x80
         }
-    } else {
-        for (from, to) in from.iter().zip(to) {
-            all |= u64::from(*from);
-            to.write(*from);
+        8..16 => copy_ends::<8>(from, to),
+        16..32 => copy_ends::<16>(from, to),
+        _ => {
+            let chunks = from.as_chunks().0.iter().zip(to.as_chunks_mut().0);
+            let are_ascii = chunks.fold(true, |are, (from, to)| are & copy_chunk::<32>(from, to));
+            are_ascii & copy_ends::<32>(from, to)
         }
     }
-    all & HIGH_BITS == 0
+}
+
+/// Copies the first and the last bytes, which may overlap.
+#[inline]
+fn copy_ends<const N: usize>(from: &[u8], to: &mut [MaybeUninit<u8>]) -> bool {
+    let mut are_ascii = true;
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
+        are_ascii &= copy_chunk(from, to);
+    }
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
+        are_ascii &= copy_chunk(from, to);
+    }
+    are_ascii
+}
+
+#[inline]
+fn copy_chunk<const N: usize>(from: &[u8; N], to: &mut [MaybeUninit<u8>; N]) -> bool {
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    let bytes = *from;
+    *to = bytes.map(MaybeUninit::new);
+    let words = bytes.as_chunks().0.iter();
+    words.fold(0, |all, word| all | u64::from_ne_bytes(*word)) & HIGH_BITS == 0
 }
 
 /// How far [`Texts::append`] has moved the strings of another.
@@ -214,8 +232,8 @@ mod tests {
             let (slice, repaired) = texts.push_bytes(bytes);
             (texts.get(slice).as_bytes().to_vec(), repaired)
         };
-        for length in 0..40u8 {
-            let mut bytes: Vec<u8> = (b'A'..).take(length.into()).collect();
+        for length in 0..140u8 {
+            let mut bytes: Vec<u8> = (0..length).map(|place| place % 128).collect();
             assert_eq!(pushed(&bytes), (bytes.clone(), false));
             for place in 0..bytes.len() {
                 let was = std::mem::replace(&mut bytes[place], 0x80);
