@@ -94,16 +94,20 @@ impl Chunk {
     /// carries the rest as a tag, unless the tracer has set it on any of them. With `typed_events` events go as
     /// such, or else as JSON in a tag.
     pub fn to_spans(&self, typed_events: bool) -> Vec<SpanSlice<'_>> {
-        let mut from = (0, 0);
-        let spans = self.spans.iter().map(|fields| {
-            let span = self.columns.span(self.trace_id, fields, from, typed_events);
-            from = (fields.meta_end, fields.metrics_end);
-            span
-        });
-        let mut spans: Vec<SpanSlice<'_>> = spans.collect();
         let high = (self.trace_id >> 64) as u64;
-        if high != 0
-            && let Some(root) = root(&self.spans)
+        let root = (high != 0).then(|| root(&self.spans)).flatten();
+        let mut from = (0, 0);
+        let mut spans = Vec::with_capacity(self.spans.len());
+        for (index, fields) in self.spans.iter().enumerate() {
+            // The library tags the first span.
+            let more = usize::from(index == 0) + usize::from(root == Some(index));
+            let span = self
+                .columns
+                .span(self.trace_id, fields, from, more, typed_events);
+            spans.push(span);
+            from = (fields.meta_end, fields.metrics_end);
+        }
+        if let Some(root) = root
             && !spans
                 .iter()
                 .any(|span| span.meta.contains_key(TRACE_ID_HIGH))

@@ -170,26 +170,26 @@ impl Columns {
         size
     }
 
-    /// The span whose tags and metrics stand from `meta` and `metrics` on, as it is sent.
+    /// The span whose tags and metrics stand from `meta` and `metrics` on, as it is sent, with room for some more
+    /// tags.
     pub fn span<'a>(
         &'a self,
         trace_id: u128,
         span: &'a Fields,
         (meta, metrics): (u32, u32),
+        more: usize,
         typed_events: bool,
     ) -> SpanSlice<'a> {
         let text = |slice| Cow::Borrowed(self.texts.get(slice));
         let tags = &self.meta[meta as usize..span.meta_end as usize];
-        // Sending adds up to three tags.
-        let mut meta = VecMap::with_capacity(tags.len() + 3);
-        for &(key, value) in tags {
-            meta.insert(text(key), text(value));
-        }
+        let mut meta = Vec::with_capacity(tags.len() + more);
+        meta.extend(tags.iter().map(|&(key, value)| (text(key), text(value))));
         let tags = &self.metrics[metrics as usize..span.metrics_end as usize];
-        let mut metrics = VecMap::with_capacity(tags.len());
-        for &(key, value) in tags {
-            metrics.insert(text(key), value);
-        }
+        let metrics: Vec<_> = tags
+            .iter()
+            .map(|&(key, value)| (text(key), value))
+            .collect();
+        let (mut meta, mut metrics) = (VecMap::from(meta), VecMap::from(metrics));
         // No two share a key. The library would build a hash table of each map to find out.
         meta.mark_deduped();
         metrics.mark_deduped();

@@ -177,7 +177,7 @@ impl SpanDraft {
     /// The span as it is sent.
     pub fn to_span(&self, typed_events: bool) -> SpanSlice<'_> {
         self.columns
-            .span(self.trace_id, &self.span, (0, 0), typed_events)
+            .span(self.trace_id, &self.span, (0, 0), 0, typed_events)
     }
 
     /// The span, and its text and tags.
