@@ -45,7 +45,7 @@ impl Texts {
     /// Puts in what should be UTF-8, with U+FFFD for what is not, and tells whether that was needed.
     ///
     /// What is looked at is what was copied: the bytes may belong to a buffer that changes meanwhile.
-    #[inline]
+    #[inline(always)]
     pub fn push_bytes(&mut self, bytes: &[u8]) -> (Slice, bool) {
         let start = self.text.len();
         self.text.reserve(bytes.len());

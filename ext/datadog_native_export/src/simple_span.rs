@@ -5,7 +5,7 @@
 use crate::compaction;
 use crate::instance_variables::{InstanceVariables, Layout};
 use crate::numbers::simple_metric;
-use crate::ruby::{Reading, Whole, address, fixnum};
+use crate::ruby::{Reading, Whole, address, collections, fixnum, plain_utf8, with_bytes};
 use crate::text::Text;
 use magnus::value::ReprValue;
 use magnus::{Float, RArray, RHash, Ruby, Time, Value};
@@ -109,6 +109,21 @@ impl Seen {
 pub struct Layouts {
     span: Layout<16>,
     meta_struct: Layout<1>,
+    /// How many garbage collections had begun.
+    collections: usize,
+}
+
+impl Layouts {
+    /// Forgets what objects that are gone may have had.
+    fn renew(&mut self) {
+        let collections = collections();
+        if self.collections != collections {
+            *self = Self {
+                collections,
+                ..Self::default()
+            };
+        }
+    }
 }
 
 /// The part of a trace that is lowered without calling Ruby.
@@ -116,7 +131,7 @@ pub struct SimpleSpans<'a> {
     pub ruby: &'a Ruby,
     pub variables: &'a mut SpanVariables,
     pub meta_struct: &'a mut InstanceVariables<1>,
-    pub layouts: Layouts,
+    pub layouts: &'a mut Layouts,
     pub seen: &'a mut Seen,
     pub scratch: &'a mut Scratch,
     /// How often objects had been moved when addresses were last forgotten.
@@ -130,6 +145,7 @@ impl SimpleSpans<'_> {
     pub fn lower(&mut self, spans: RArray) {
         let mut mark = self.scratch.mark();
         self.forget();
+        self.layouts.renew();
         // SAFETY: all that is called from here borrows what it works with, and owns numbers only.
         let read = unsafe {
             Reading::protect(|reading| {
@@ -145,9 +161,8 @@ impl SimpleSpans<'_> {
         self.scratch.rewind(mark);
     }
 
-    /// Forgets all addresses, and where objects have their variables.
+    /// Forgets all addresses.
     fn forget(&mut self) {
-        self.layouts = Layouts::default();
         self.compactions = compaction::count();
         self.seen.forget();
         if let Some((read_from, _)) = self.trace_id {
@@ -286,7 +301,7 @@ impl SimpleSpans<'_> {
     fn text(&mut self, value: Value) -> Option<Slice> {
         match self.seen.get(value) {
             Some(slice) => Some(slice),
-            None => self.put(value, false),
+            None => self.put(value).or_else(|| self.put_odd(value, false)),
         }
     }
 
@@ -295,22 +310,31 @@ impl SimpleSpans<'_> {
     fn key(&mut self, value: Value) -> Option<Slice> {
         match self.seen.get(value) {
             Some(slice) => Some(slice),
-            None => self.put(value, true),
+            None => self.put(value).or_else(|| self.put_odd(value, true)),
         }
     }
 
     /// Puts a text in, and remembers it where it can be had again.
     #[inline(never)]
-    fn put(&mut self, value: Value, unique: bool) -> Option<Slice> {
-        let text = Text::simple(self.ruby, value).filter(|text| text.unique || !unique)?;
-        let (slice, repaired) = text.put_into(&mut self.scratch.columns.texts);
-        if repaired {
-            return None;
-        }
-        if text.is_constant() {
+    fn put(&mut self, value: Value) -> Option<Slice> {
+        let (string, frozen) = plain_utf8(self.ruby, value)?;
+        let texts = &mut self.scratch.columns.texts;
+        let (slice, repaired) = with_bytes(string, |bytes| texts.push_bytes(bytes));
+        if frozen {
             self.seen.put(value, slice);
         }
-        Some(slice)
+        (!repaired).then_some(slice)
+    }
+
+    /// As [`SimpleSpans::put`], for what is no String of just UTF-8.
+    #[cold]
+    fn put_odd(&mut self, value: Value, unique: bool) -> Option<Slice> {
+        let text = Text::simple(self.ruby, value).filter(|text| text.unique || !unique)?;
+        let (slice, repaired) = text.put_into(&mut self.scratch.columns.texts);
+        if text.is_constant() && !repaired {
+            self.seen.put(value, slice);
+        }
+        (!repaired).then_some(slice)
     }
 
     #[inline]

@@ -112,7 +112,6 @@ impl Text {
     /// Ruby is not believed that its bytes are valid: they may have changed since it looked, and what it
     /// transcodes it takes for valid without a look, so that from CESU-8 and UTF8-DoCoMo broken bytes come
     /// through.
-    #[inline]
     pub fn put_into(&self, texts: &mut Texts) -> (Slice, bool) {
         let (slice, repaired) = with_bytes(self.string, |bytes| texts.push_bytes(bytes));
         (slice, repaired || self.replaced)

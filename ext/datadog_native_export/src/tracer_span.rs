@@ -22,6 +22,7 @@ struct Tools {
     link: InstanceVariables<5>,
     event: InstanceVariables<3>,
     meta_struct: InstanceVariables<1>,
+    layouts: Layouts,
     seen: Seen,
     scratch: Scratch,
 }
@@ -44,6 +45,7 @@ impl Tools {
             ]),
             event: InstanceVariables::new(["@name", "@time_unix_nano", "@attributes"]),
             meta_struct: InstanceVariables::new(["@metastruct"]),
+            layouts: Layouts::default(),
             seen: Seen::new(),
             scratch: Scratch::default(),
         }
@@ -93,7 +95,7 @@ impl Lowering<'_> {
                 ruby: self.ruby,
                 variables: &mut tools.span,
                 meta_struct: &mut tools.meta_struct,
-                layouts: Layouts::default(),
+                layouts: &mut tools.layouts,
                 seen: &mut tools.seen,
                 scratch: &mut tools.scratch,
                 compactions: 0,
