@@ -13,27 +13,46 @@ use pipeline::chunks::Scratch;
 use pipeline::columns::{Fields, Labels, Numbers};
 use pipeline::text::Slice;
 
-/// The instance variables of a span that are read, in the order of [`SPAN_VARIABLES`].
-pub type SpanVariables = InstanceVariables<16>;
+/// The instance variables of a span that are read, each under its name.
+macro_rules! span_variables {
+    ($($field:ident = $name:literal,)*) => {
+        pub const SPAN_VARIABLES: [&str; SPAN_VARIABLES_COUNT] = [$($name),*];
+        const SPAN_VARIABLES_COUNT: usize = [$($name),*].len();
 
-pub const SPAN_VARIABLES: [&str; 16] = [
-    "@name",
-    "@service",
-    "@resource",
-    "@type",
-    "@id",
-    "@parent_id",
-    "@trace_id",
-    "@meta",
-    "@metrics",
-    "@metastruct",
-    "@status",
-    "@start_time",
-    "@end_time",
-    "@duration",
-    "@links",
-    "@events",
-];
+        /// Their values.
+        pub struct Variables {
+            $(pub $field: Value,)*
+        }
+
+        impl From<[Value; SPAN_VARIABLES_COUNT]> for Variables {
+            #[inline(always)]
+            fn from([$($field),*]: [Value; SPAN_VARIABLES_COUNT]) -> Self {
+                Self { $($field),* }
+            }
+        }
+    };
+}
+
+span_variables! {
+    name = "@name",
+    service = "@service",
+    resource = "@resource",
+    r#type = "@type",
+    id = "@id",
+    parent_id = "@parent_id",
+    trace_id = "@trace_id",
+    meta = "@meta",
+    metrics = "@metrics",
+    metastruct = "@metastruct",
+    status = "@status",
+    start = "@start_time",
+    end = "@end_time",
+    duration = "@duration",
+    links = "@links",
+    events = "@events",
+}
+
+pub type SpanVariables = InstanceVariables<SPAN_VARIABLES_COUNT>;
 
 /// What no value that can be read has for an address: all other numbers may be objects, and -1 is all
 /// ones.
@@ -107,7 +126,7 @@ impl Seen {
 /// Where spans and their structured tags have their variables.
 #[derive(Default)]
 pub struct Layouts {
-    span: Layout<16>,
+    span: Layout<SPAN_VARIABLES_COUNT>,
     meta_struct: Layout<1>,
     /// How many garbage collections had begun.
     collections: usize,
@@ -172,58 +191,44 @@ impl SimpleSpans<'_> {
 
     #[inline]
     fn span(&mut self, reading: &Reading, span: Value) -> Option<()> {
-        let [
-            name,
-            service,
-            resource,
-            r#type,
-            id,
-            parent_id,
-            trace_id,
-            meta,
-            metrics,
-            metastruct,
-            status,
-            start,
-            end,
-            duration,
-            links,
-            events,
-        ] = *self.variables.read_alike(span, &mut self.layouts.span)?;
-        self.trace_id(trace_id)?;
-        let start = self.time(reading, start)?;
-        let duration = if duration.is_nil() && !end.is_nil() {
-            self.time(reading, end)?.checked_sub(start)?
+        let values = self.variables.read_alike(span, &mut self.layouts.span)?;
+        let span = Variables::from(*values);
+        self.trace_id(span.trace_id)?;
+        let start = self.time(reading, span.start)?;
+        let duration = if span.duration.is_nil() && !span.end.is_nil() {
+            self.time(reading, span.end)?.checked_sub(start)?
         } else {
-            self.seconds(duration)?
+            self.seconds(span.duration)?
         };
-        let has_extras = !is_empty(links) || !is_empty(events) || !self.is_empty_struct(metastruct);
+        let has_extras = !is_empty(span.links)
+            || !is_empty(span.events)
+            || !self.is_empty_struct(span.metastruct);
         if has_extras {
             return None;
         }
         let numbers = Numbers {
-            span_id: self.id(id).filter(|id| *id != 0)?,
-            parent_id: if parent_id.is_nil() {
+            span_id: self.id(span.id).filter(|id| *id != 0)?,
+            parent_id: if span.parent_id.is_nil() {
                 0
             } else {
-                self.id(parent_id)?
+                self.id(span.parent_id)?
             },
             start,
             duration,
-            error: if status.is_nil() {
+            error: if span.status.is_nil() {
                 0
             } else {
-                fixnum(status)?.try_into().ok()?
+                fixnum(span.status)?.try_into().ok()?
             },
         };
         let labels = Labels {
-            name: self.label(name)?,
-            service: self.label(service)?,
-            resource: self.label(resource)?,
-            r#type: self.label(r#type)?,
+            name: self.label(span.name)?,
+            service: self.label(span.service)?,
+            resource: self.label(span.resource)?,
+            r#type: self.label(span.r#type)?,
         };
-        self.meta(reading, meta)?;
-        self.metrics(reading, metrics)?;
+        self.meta(reading, span.meta)?;
+        self.metrics(reading, span.metrics)?;
         self.scratch.end_span(Fields {
             numbers,
             labels,

@@ -6,7 +6,9 @@
 use crate::errors::{broken_text, out_of_range, within, wrong_class};
 use crate::instance_variables::InstanceVariables;
 use crate::ruby::each_pair;
-use crate::simple_span::{Layouts, NO_ADDRESS, SPAN_VARIABLES, Seen, SimpleSpans, SpanVariables};
+use crate::simple_span::{
+    Layouts, NO_ADDRESS, SPAN_VARIABLES, Seen, SimpleSpans, SpanVariables, Variables,
+};
 use crate::text::{Text, entry};
 use crate::{events, links, meta_struct, numbers};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
@@ -114,50 +116,31 @@ impl Lowering<'_> {
     }
 
     fn span(&mut self, span: Value) -> Result<(), Error> {
-        let Some(
-            [
-                name,
-                service,
-                resource,
-                r#type,
-                id,
-                parent_id,
-                trace_id,
-                meta,
-                metrics,
-                metastruct,
-                status,
-                start,
-                end,
-                duration,
-                links,
-                events,
-            ],
-        ) = self.tools.span.read(span)
-        else {
+        let Some(values) = self.tools.span.read(span) else {
             return Err(wrong_class(self.ruby, "span", "a tracer's span", span));
         };
-        self.trace_id(trace_id)?;
-        let start = self.number(start, numbers::start)?;
+        let span = Variables::from(values);
+        self.trace_id(span.trace_id)?;
+        let start = self.number(span.start, numbers::start)?;
         let fields = Fields {
             numbers: Numbers {
-                span_id: numbers::span_id(self.ruby, id)?,
-                parent_id: self.number(parent_id, numbers::parent_id)?,
+                span_id: numbers::span_id(self.ruby, span.id)?,
+                parent_id: self.number(span.parent_id, numbers::parent_id)?,
                 start,
-                duration: self.duration(duration, start, end)?,
-                error: self.number(status, numbers::error)?,
+                duration: self.duration(span.duration, start, span.end)?,
+                error: self.number(span.status, numbers::error)?,
             },
             labels: Labels {
-                name: self.label(name, "name")?,
-                service: self.label(service, "service")?,
-                resource: self.label(resource, "resource")?,
-                r#type: self.label(r#type, "type")?,
+                name: self.label(span.name, "name")?,
+                service: self.label(span.service, "service")?,
+                resource: self.label(span.resource, "resource")?,
+                r#type: self.label(span.r#type, "type")?,
             },
             ..Fields::default()
         };
-        self.meta(meta)?;
-        self.metrics(metrics)?;
-        match self.extras(metastruct, links, events)? {
+        self.meta(span.meta)?;
+        self.metrics(span.metrics)?;
+        match self.extras(span.metastruct, span.links, span.events)? {
             Some(extras) => self.tools.scratch.end_span_with(fields, extras),
             None => self.tools.scratch.end_span(fields),
         }

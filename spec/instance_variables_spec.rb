@@ -1,0 +1,123 @@
+# frozen_string_literal: true
+
+require "objspace"
+require_relative "support/tracer_span"
+
+# Where objects have their instance variables is found out from one of a kind and believed of the next.
+RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance variables of spans" do
+  around do |example|
+    Datadog::NativeExport::Testing::Agent.start { |agent| example.run if (@agent = agent) }
+  end
+
+  # Text last, so that none of it is taken for something else when it is read from the place of another.
+  fields = { id: 1, trace_id: 1, meta: { "a" => "b" }, name: "n", service: "s", resource: "r", type: "t" }
+  number = 0
+
+  def object(kind, fields) = Support::TracerSpan.object(kind, **fields)
+
+  # The fields that the agent has of each span, those that it lacks left out.
+  def sent(traces)
+    exporter = Datadog::NativeExport::Exporter.new(agent_url: @agent.url)
+    chunks = described_class.new
+    expect(traces.map { |spans| chunks.push_trace(spans) }).to all be(true)
+    expect(exporter.send_trace_chunks(chunks, timeout: 20)).to be_ok
+    @agent.traces.flatten(1).map { |span| fields_of(span) }
+  ensure
+    exporter.shutdown(timeout: 10)
+  end
+
+  def fields_of(span)
+    id, *texts = span.values_at("span_id", "name", "service", "resource", "type")
+    [id, texts.map(&:to_s), span["meta"].to_h["a"]]
+  end
+
+  def expected(spans)
+    spans.map do |fields|
+      [fields[:id], fields.values_at(:name, :service, :resource, :type).map(&:to_s), fields[:meta].to_h["a"]]
+    end
+  end
+
+  # Objects of one class, each with a number of its own in all of its text.
+  kinds = {
+    "all of them" => ->(span) { span },
+    "another order" => ->(span) { span.to_a.reverse.to_h },
+    "none of some" => ->(span) { span.except(:service, :meta) },
+    "none of the last" => ->(span) { span.except(:type, :meta) },
+    "one that nobody asked for" => ->(span) { { first: 0, **span } },
+    "one more at the end" => ->(span) { { **span, last: "x" } },
+    "more than are remembered" => ->(span) { { **Array.new(40) { |i| [:"v#{i}", i] }.to_h, **span } },
+    "as many others before" => ->(span) { { **Array.new(3) { |i| [:"w#{i}", "w"] }.to_h, **span.except(:type) } }
+  }
+  spans = lambda do
+    kinds.values.map do |change|
+      number += 1
+      change.call(fields.merge(id: number, name: "n#{number}", service: "s#{number}", resource: "r#{number}",
+                               type: "t#{number}", meta: { "a" => "b#{number}" }))
+    end
+  end
+
+  kinds.each_with_index do |(first, _), index|
+    it "reads objects of one class whose first has #{first}" do
+      kind = Class.new
+      traces = Array.new(3) { spans.call.rotate(index).flat_map { |span| [span] * 2 } }
+      expect(sent(traces.map { |trace| trace.map { |span| object(kind, span) } })).to eq expected(traces.flatten)
+    end
+  end
+
+  it "reads what was removed and set again" do
+    kind = Class.new
+    objects = Array.new(4) { object(kind, fields) }
+    [0, 2].each do |i|
+      objects[i].remove_instance_variable(:@service)
+      objects[i].instance_variable_set(:@other, 1)
+    end
+    objects[2].instance_variable_set(:@service, "again")
+
+    services = ["", "s", "again", "s"]
+    traces = Array.new(4) { |turn| [objects.rotate(turn), services.rotate(turn)] }
+    trace = ->(texts) { texts.map { |service| { **fields, service: } } }
+    expect(sent(traces.map(&:first))).to eq(expected(traces.flat_map { |_, texts| trace.call(texts) }))
+  end
+
+  it "reads objects with singleton classes, and of subclasses" do
+    kind = Class.new
+    singleton = object(kind, fields).tap { |span| def span.odd = 1 }
+    subclass = object(Class.new(kind), fields.to_a.reverse.to_h)
+    plain = object(kind, fields)
+
+    trace = [plain, singleton, subclass, plain, subclass, singleton]
+    expect(sent([trace, trace.reverse])).to eq(expected([fields] * 12))
+  end
+
+  it "reads objects of a class that has the place of one that is gone" do
+    place = ->(kind) { ObjectSpace.dump(kind)[/"address":"(\w+)"/, 1] }
+    pushed = lambda do
+      kind = Class.new
+      described_class.new.push_trace([object(kind, fields)] * 2)
+      place.call(kind)
+    end
+    filling = []
+    successor = Array.new(30).each do
+      filling << Array.new(GC.stat(:heap_free_slots)) { Object.new }
+      # Its stack goes with it, on which the garbage collector would find the class.
+      gone = Fiber.new(&pushed).resume
+      GC.start
+      found = Array.new(500) { Class.new }.find { |kind| place.call(kind) == gone }
+      break found if found
+    end
+    skip "no class has come to the place of another" unless successor.is_a?(Class)
+
+    expect(sent([[object(successor, fields.to_a.rotate(3).reverse.to_h)]])).to eq expected([fields])
+  end
+
+  it "reads them wherever the garbage collector has moved objects and classes" do
+    kind = Class.new
+    before = Array.new(20) { |i| object(kind, { **fields, id: i + 1 }) }
+    first = sent([before])
+    GC.compact
+    @agent.clear
+    expect(sent([before])).to eq first
+  rescue NotImplementedError
+    skip "this Ruby can't compact its heap"
+  end
+end
