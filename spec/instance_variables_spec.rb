@@ -107,7 +107,8 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     end
     skip "no class has come to the place of another" unless successor.is_a?(Class)
 
-    expect(sent([[object(successor, fields.to_a.rotate(3).reverse.to_h)]])).to eq expected([fields])
+    other_order = [*fields.first(3), *fields.to_a.last(4).reverse].to_h
+    expect(sent([[object(successor, other_order)]])).to eq expected([fields])
   end
 
   it "reads them wherever the garbage collector has moved objects and classes" do
