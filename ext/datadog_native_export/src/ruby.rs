@@ -5,7 +5,7 @@
 use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, Object, RClass, RHash, RString, Ruby, Symbol, Time, Value};
+use magnus::{Error, Object, RClass, RHash, RString, Symbol, Time, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -240,15 +240,6 @@ impl StringFacts {
             frozen: flags & FROZEN != 0,
         }
     }
-}
-
-/// The object as a String that is in UTF-8 and of no subclass, which nearly all are, with whether it is frozen.
-#[inline(always)]
-pub fn plain_utf8(ruby: &Ruby, value: Value) -> Option<(RString, bool)> {
-    let string = RString::from_value(value)?;
-    let facts = StringFacts::of(string);
-    let is_plain = facts.encoding == Encodings::UTF8 && is_exactly(string, ruby.class_string());
-    is_plain.then_some((string, facts.frozen))
 }
 
 /// How many garbage collections have begun. As long as there is none, an object that was seen is still there, and

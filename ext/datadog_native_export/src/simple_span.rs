@@ -5,7 +5,7 @@
 use crate::compaction;
 use crate::instance_variables::{InstanceVariables, Layout};
 use crate::numbers::simple_metric;
-use crate::ruby::{Reading, Whole, address, collections, fixnum, plain_utf8, with_bytes};
+use crate::ruby::{Reading, Whole, address, collections, fixnum};
 use crate::text::Text;
 use magnus::value::ReprValue;
 use magnus::{Float, RArray, RHash, Ruby, Time, Value};
@@ -306,7 +306,7 @@ impl SimpleSpans<'_> {
     fn text(&mut self, value: Value) -> Option<Slice> {
         match self.seen.get(value) {
             Some(slice) => Some(slice),
-            None => self.put(value).or_else(|| self.put_odd(value, false)),
+            None => self.put(value, false),
         }
     }
 
@@ -315,31 +315,22 @@ impl SimpleSpans<'_> {
     fn key(&mut self, value: Value) -> Option<Slice> {
         match self.seen.get(value) {
             Some(slice) => Some(slice),
-            None => self.put(value).or_else(|| self.put_odd(value, true)),
+            None => self.put(value, true),
         }
     }
 
     /// Puts a text in, and remembers it where it can be had again.
     #[inline(never)]
-    fn put(&mut self, value: Value) -> Option<Slice> {
-        let (string, frozen) = plain_utf8(self.ruby, value)?;
-        let texts = &mut self.scratch.columns.texts;
-        let (slice, repaired) = with_bytes(string, |bytes| texts.push_bytes(bytes));
-        if frozen {
-            self.seen.put(value, slice);
-        }
-        (!repaired).then_some(slice)
-    }
-
-    /// As [`SimpleSpans::put`], for what is no String of just UTF-8.
-    #[cold]
-    fn put_odd(&mut self, value: Value, unique: bool) -> Option<Slice> {
+    fn put(&mut self, value: Value, unique: bool) -> Option<Slice> {
         let text = Text::simple(self.ruby, value).filter(|text| text.unique || !unique)?;
         let (slice, repaired) = text.put_into(&mut self.scratch.columns.texts);
-        if text.is_constant() && !repaired {
+        if repaired {
+            return None;
+        }
+        if text.is_constant() {
             self.seen.put(value, slice);
         }
-        (!repaired).then_some(slice)
+        Some(slice)
     }
 
     #[inline]

@@ -60,16 +60,14 @@ impl Text {
         let facts = StringFacts::of(string);
         let is_ascii = facts.coderange == Coderange::SevenBit;
         let is_utf8 = facts.encoding == Encodings::UTF8;
-        (is_utf8
-            || is_ascii
-            || facts.encoding == Encodings::BINARY
-            || facts.encoding == Encodings::US_ASCII)
-            .then(|| Self {
-                string,
-                frozen: facts.frozen,
-                replaced: false,
-                unique: (is_utf8 || is_ascii) && is_exactly(string, ruby.class_string()),
-            })
+        let is_read_as_utf8 =
+            is_utf8 || matches!(facts.encoding, Encodings::BINARY | Encodings::US_ASCII);
+        (is_read_as_utf8 || is_ascii).then(|| Self {
+            string,
+            frozen: facts.frozen,
+            replaced: false,
+            unique: (is_utf8 || is_ascii) && is_exactly(string, ruby.class_string()),
+        })
     }
 
     /// Strings whose encoding has no way to UTF-8 are taken for UTF-8.
@@ -112,6 +110,7 @@ impl Text {
     /// Ruby is not believed that its bytes are valid: they may have changed since it looked, and what it
     /// transcodes it takes for valid without a look, so that from CESU-8 and UTF8-DoCoMo broken bytes come
     /// through.
+    #[inline(always)]
     pub fn put_into(&self, texts: &mut Texts) -> (Slice, bool) {
         let (slice, repaired) = with_bytes(self.string, |bytes| texts.push_bytes(bytes));
         (slice, repaired || self.replaced)
