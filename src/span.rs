@@ -142,8 +142,9 @@ impl SpanDraft {
         self.extras_mut().events.push(event);
     }
 
-    /// Makes room for tags and metrics.
+    /// Makes room for tags and metrics, and for as much text as these mostly have.
     pub fn reserve(&mut self, meta: usize, metrics: usize) {
+        self.columns.texts.reserve(32 * meta + 16 * metrics);
         self.columns.meta.reserve_exact(meta);
         self.columns.metrics.reserve_exact(metrics);
     }

@@ -42,6 +42,11 @@ impl Texts {
         self.slice_from(start)
     }
 
+    /// Makes room for more bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
+    }
+
     /// Puts in what should be UTF-8, with U+FFFD for what is not, and tells whether that was needed.
     ///
     /// What is looked at is what was copied: the bytes may belong to a buffer that changes meanwhile.

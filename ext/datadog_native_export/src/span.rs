@@ -6,7 +6,7 @@ use crate::ruby::{adjust_memory, each_pair, is_exactly};
 use crate::text::{Text, entry};
 use crate::{events, links, meta_struct, span_reading};
 use magnus::typed_data::Obj;
-use magnus::value::ReprValue;
+use magnus::value::{LazyId, ReprValue};
 use magnus::{Class, DataTypeFunctions, Error, Module, RHash, Ruby, TypedData, Value, method};
 use pipeline::columns::Numbers;
 use pipeline::span::SpanDraft;
@@ -298,6 +298,8 @@ fn append_metric(
     Ok(())
 }
 
+static COMPARE_BY_IDENTITY: LazyId = LazyId::new("compare_by_identity?");
+
 /// Calls `append` with each pair of a Hash, or with none for nil. Whether no two of its keys can
 /// have the same text.
 fn for_each(
@@ -311,7 +313,7 @@ fn for_each(
     }
     let hash = RHash::from_value(hash).ok_or_else(|| wrong_class(ruby, field, "Hash", hash))?;
     let mut unique = is_exactly(hash, ruby.class_hash())
-        && !hash.funcall::<_, _, bool>("compare_by_identity?", ())?;
+        && !hash.funcall::<_, _, bool>(*COMPARE_BY_IDENTITY, ())?;
     let mut result = Ok(());
     each_pair(hash, |key, value| {
         result = key_text(ruby, key, field).and_then(|key| {
