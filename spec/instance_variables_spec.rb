@@ -79,6 +79,13 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     expect(sent(traces.map(&:first))).to eq(expected(traces.flat_map { |_, texts| trace.call(texts) }))
   end
 
+  it "reads objects of one class in more orders than Ruby keeps shapes for" do
+    kind = Class.new
+    trace = Array.new(30) { |i| { "only#{i}": i, **fields, id: i + 1, service: "s#{i}", name: "n#{i}" } }
+    orders = [trace, trace.map { |span| span.to_a.reverse.to_h }, trace.reverse]
+    expect(sent(orders.map { |spans| spans.map { |span| object(kind, span) } })).to eq(expected(orders.flatten))
+  end
+
   it "reads objects with singleton classes, and of subclasses" do
     kind = Class.new
     singleton = object(kind, fields).tap { |span| def span.odd = 1 }

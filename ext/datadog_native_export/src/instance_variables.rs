@@ -154,7 +154,12 @@ impl<const N: usize> Layout<N> {
     /// What a walk tells; `None` unless the object has the very same values in the same order.
     fn of(object: Value, walk: &Walk<N>) -> Option<Self> {
         let met = walk.all.get(..walk.count)?;
-        // SAFETY: the object has as many variables as the walk has met.
+        // Objects whose variables stand in a table of their own have that in the first place, and are of one
+        // kind whatever their variables are.
+        if object::first_slot(object) != Some(*met.first()?) {
+            return None;
+        }
+        // SAFETY: the object has as many variables as the walk has met, and they begin here.
         let slots = unsafe { object::slots(object, walk.count) }?;
         (slots == met).then(|| Self {
             kind: Some(object::kind(object)),
@@ -185,8 +190,8 @@ impl<const N: usize> Layout<N> {
     }
 }
 
-/// Plain objects in Ruby 3.1: an array of slots, of which a class gives each name the next one for ever. An
-/// object that lacks a variable has `Qundef` there, or a shorter array.
+/// Plain objects, and nothing else may be handed in, in Ruby 3.1: an array of slots, of which a class gives
+/// each name the next one for ever. An object that lacks a variable has `Qundef` there, or a shorter array.
 #[cfg(ruby_3_1)]
 mod object {
     use magnus::Value;
@@ -201,15 +206,33 @@ mod object {
         unsafe { (*(object.as_raw() as *const rb_sys::RBasic)).klass }
     }
 
+    /// What stands in the first slot.
+    pub fn first_slot(object: Value) -> Option<rb_sys::VALUE> {
+        // SAFETY: the slots are not used any longer than this.
+        unsafe { all_slots(object) }.first().copied()
+    }
+
     /// The first `count` slots, when there is nothing in those that follow.
     ///
     /// # Safety
-    /// `object` must be a plain object, whose variables stay what they are while the slots are used.
+    /// The variables of `object` must stay what they are while the slots are used.
     #[inline(always)]
     pub unsafe fn slots<'a>(object: Value, count: usize) -> Option<&'a [rb_sys::VALUE]> {
+        // SAFETY: as promised.
+        let (slots, rest) = unsafe { all_slots(object) }.split_at_checked(count)?;
+        rest.iter()
+            .all(|value| *value == rb_sys::Qundef as rb_sys::VALUE)
+            .then_some(slots)
+    }
+
+    /// # Safety
+    /// As for [`slots`].
+    #[inline(always)]
+    unsafe fn all_slots<'a>(object: Value) -> &'a [rb_sys::VALUE] {
         const EMBEDDED: rb_sys::VALUE = rb_sys::ruby_robject_flags::ROBJECT_EMBED as _;
-        // SAFETY: as promised. This is what `ROBJECT_NUMIV` and `ROBJECT_IVPTR` of Ruby's headers do.
-        let slots = unsafe {
+        // SAFETY: it is a plain object, and stays as it is. This is what `ROBJECT_NUMIV` and
+        // `ROBJECT_IVPTR` of Ruby's headers do.
+        unsafe {
             let object = &*(object.as_raw() as *const rb_sys::RObject);
             if object.basic.flags & EMBEDDED != 0 {
                 object.as_.ary.as_slice()
@@ -218,16 +241,12 @@ mod object {
             } else {
                 std::slice::from_raw_parts(object.as_.heap.ivptr, object.as_.heap.numiv as usize)
             }
-        };
-        let (slots, rest) = slots.split_at_checked(count)?;
-        rest.iter()
-            .all(|value| *value == rb_sys::Qundef as rb_sys::VALUE)
-            .then_some(slots)
+        }
     }
 }
 
-/// Plain objects in Ruby 3.2 to 3.4: their shape tells which variables they have, and in which order. Those
-/// that are too many for the object itself stand elsewhere; these are always walked over.
+/// The same in Ruby 3.2 to 3.4: their shape tells which variables they have, and in which order. Those that
+/// are too many for the object itself stand elsewhere; these are always walked over.
 #[cfg(all(any(ruby_3_2, ruby_3_3, ruby_3_4), target_pointer_width = "64"))]
 mod object {
     use magnus::Value;
@@ -242,11 +261,16 @@ mod object {
         (unsafe { (*(object.as_raw() as *const rb_sys::RBasic)).flags } >> 32) as Kind
     }
 
+    /// What stands in the first slot.
+    pub fn first_slot(object: Value) -> Option<rb_sys::VALUE> {
+        // SAFETY: no object is too small for one slot.
+        unsafe { slots(object, 1) }.map(|slots| slots[0])
+    }
+
     /// The first `count` slots.
     ///
     /// # Safety
-    /// `object` must be a plain object with so many variables, which stay what they are while the slots are
-    /// used.
+    /// `object` must have so many variables in itself, which stay what they are while the slots are used.
     #[inline(always)]
     pub unsafe fn slots<'a>(object: Value, count: usize) -> Option<&'a [rb_sys::VALUE]> {
         const EMBEDDED: rb_sys::VALUE = rb_sys::ruby_robject_flags::ROBJECT_EMBED as _;
@@ -269,6 +293,10 @@ mod object {
     pub type Kind = ();
 
     pub fn kind(_: Value) -> Kind {}
+
+    pub fn first_slot(_: Value) -> Option<rb_sys::VALUE> {
+        None
+    }
 
     pub unsafe fn slots<'a>(_: Value, _: usize) -> Option<&'a [rb_sys::VALUE]> {
         None
