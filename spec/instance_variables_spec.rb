@@ -83,7 +83,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     kind = Class.new
     trace = Array.new(30) { |i| { "only#{i}": i, **fields, id: i + 1, service: "s#{i}", name: "n#{i}" } }
     orders = [trace, trace.map { |span| span.to_a.reverse.to_h }, trace.reverse]
-    expect(sent(orders.map { |spans| spans.map { |span| object(kind, span) } })).to eq(expected(orders.flatten))
+    expect(sent(orders.map { |order| order.map { |span| object(kind, span) } })).to eq(expected(orders.flatten))
   end
 
   it "reads objects with singleton classes, and of subclasses" do
