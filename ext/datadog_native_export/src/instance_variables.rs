@@ -127,8 +127,8 @@ fn values<const N: usize>(found: [rb_sys::VALUE; N]) -> [Value; N] {
 /// Where the objects of one kind have their variables, found out by a walk over one of them, so that
 /// the others need none: a walk costs as much as all the rest that is read of a span.
 ///
-/// It is valid until garbage is collected or objects are moved: from then on another kind may be known by
-/// what this one was. Rubies whose objects look otherwise than here have none.
+/// It is valid until Ruby code runs, or objects are moved: from then on another kind may be known by what
+/// this one was. Rubies whose objects look otherwise than here have none.
 pub struct Layout<const N: usize> {
     kind: Option<object::Kind>,
     /// How many variables such an object has.

@@ -242,13 +242,6 @@ impl StringFacts {
     }
 }
 
-/// How many garbage collections have begun. As long as there is none, an object that was seen is still there, and
-/// at its address is no other.
-pub fn collections() -> usize {
-    // SAFETY: it reads a number of the running Ruby.
-    unsafe { rb_sys::rb_gc_count() as usize }
-}
-
 /// The indexes of the encodings whose bytes are taken as they are. They are the first that Ruby makes
 /// (`ENCINDEX_*` in its `encindex.h`); [`Encodings::check`] sees to it.
 pub struct Encodings;

@@ -5,10 +5,10 @@
 use crate::compaction;
 use crate::instance_variables::{InstanceVariables, Layout};
 use crate::numbers::simple_metric;
-use crate::ruby::{Reading, Whole, address, collections, fixnum};
+use crate::ruby::{Reading, Whole, address, fixnum};
 use crate::text::Text;
 use magnus::value::ReprValue;
-use magnus::{Float, RArray, RHash, Ruby, Time, Value};
+use magnus::{Error, Float, RArray, RHash, Ruby, Time, Value};
 use pipeline::chunks::Scratch;
 use pipeline::columns::{Fields, Labels, Numbers};
 use pipeline::text::Slice;
@@ -128,21 +128,6 @@ impl Seen {
 pub struct Layouts {
     span: Layout<SPAN_VARIABLES_COUNT>,
     meta_struct: Layout<1>,
-    /// How many garbage collections had begun.
-    collections: usize,
-}
-
-impl Layouts {
-    /// Forgets what objects that are gone may have had.
-    fn renew(&mut self) {
-        let collections = collections();
-        if self.collections != collections {
-            *self = Self {
-                collections,
-                ..Self::default()
-            };
-        }
-    }
 }
 
 /// The part of a trace that is lowered without calling Ruby.
@@ -150,7 +135,7 @@ pub struct SimpleSpans<'a> {
     pub ruby: &'a Ruby,
     pub variables: &'a mut SpanVariables,
     pub meta_struct: &'a mut InstanceVariables<1>,
-    pub layouts: &'a mut Layouts,
+    pub layouts: Layouts,
     pub seen: &'a mut Seen,
     pub scratch: &'a mut Scratch,
     /// How often objects had been moved when addresses were last forgotten.
@@ -161,10 +146,12 @@ pub struct SimpleSpans<'a> {
 
 impl SimpleSpans<'_> {
     /// Lowers spans, from the one on that the scratch lacks, until there is one that is not simple.
-    pub fn lower(&mut self, spans: RArray) {
+    ///
+    /// # Errors
+    /// What comes from outside, as from `Thread#kill`.
+    pub fn lower(&mut self, spans: RArray) -> Result<(), Error> {
         let mut mark = self.scratch.mark();
         self.forget();
-        self.layouts.renew();
         // SAFETY: all that is called from here borrows what it works with, and owns numbers only.
         let read = unsafe {
             Reading::protect(|reading| {
@@ -175,9 +162,17 @@ impl SimpleSpans<'_> {
                 }
             })
         };
-        // The other way will come upon the same error, and say where.
-        drop(read);
         self.scratch.rewind(mark);
+        let of_times = [
+            self.ruby.exception_range_error(),
+            self.ruby.exception_type_error(),
+            self.ruby.exception_arg_error(),
+        ];
+        match read {
+            // The other way will come upon the same error, and say where.
+            Err(error) if of_times.iter().any(|class| error.is_kind_of(*class)) => Ok(()),
+            read => read,
+        }
     }
 
     /// Forgets all addresses.
@@ -327,7 +322,8 @@ impl SimpleSpans<'_> {
         if repaired {
             return None;
         }
-        if text.is_constant() {
+        // It says the same whenever and as whatever it is read.
+        if text.unique {
             self.seen.put(value, slice);
         }
         Some(slice)

@@ -12,13 +12,11 @@ use pipeline::text::{Slice, Texts};
 /// Text to be read as UTF-8.
 pub struct Text {
     string: RString,
-    /// Its bytes can't change.
-    frozen: bool,
     /// Something in it could not be transcoded and was replaced.
     replaced: bool,
     /// Among the keys of a Hash no other has the same text, unless it is repaired. Ruby tells keys of
-    /// the same bytes apart when their encodings differ, and Symbols from Strings; and keys of a
-    /// subclass of String can be changed after they were put in.
+    /// the same bytes apart when their encodings differ, and Symbols from Strings; keys of a subclass of
+    /// String can be changed after they were put in; and those that are not frozen are found by identity.
     pub unique: bool,
 }
 
@@ -64,9 +62,10 @@ impl Text {
             is_utf8 || matches!(facts.encoding, Encodings::BINARY | Encodings::US_ASCII);
         (is_read_as_utf8 || is_ascii).then(|| Self {
             string,
-            frozen: facts.frozen,
             replaced: false,
-            unique: (is_utf8 || is_ascii) && is_exactly(string, ruby.class_string()),
+            unique: facts.frozen
+                && (is_utf8 || is_ascii)
+                && is_exactly(string, ruby.class_string()),
         })
     }
 
@@ -77,7 +76,6 @@ impl Text {
         }
         let mut text = Self {
             string,
-            frozen: false,
             replaced: false,
             unique: false,
         };
@@ -97,12 +95,6 @@ impl Text {
             }
         }
         Ok(text)
-    }
-
-    /// Whether it says the same whenever and as whatever it is read.
-    #[inline]
-    pub fn is_constant(&self) -> bool {
-        self.frozen && self.unique
     }
 
     /// Puts the text in, and tells whether anything in it was replaced.

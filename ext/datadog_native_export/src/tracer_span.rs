@@ -24,7 +24,6 @@ struct Tools {
     link: InstanceVariables<5>,
     event: InstanceVariables<3>,
     meta_struct: InstanceVariables<1>,
-    layouts: Layouts,
     seen: Seen,
     scratch: Scratch,
 }
@@ -47,7 +46,6 @@ impl Tools {
             ]),
             event: InstanceVariables::new(["@name", "@time_unix_nano", "@attributes"]),
             meta_struct: InstanceVariables::new(["@metastruct"]),
-            layouts: Layouts::default(),
             seen: Seen::new(),
             scratch: Scratch::default(),
         }
@@ -97,13 +95,13 @@ impl Lowering<'_> {
                 ruby: self.ruby,
                 variables: &mut tools.span,
                 meta_struct: &mut tools.meta_struct,
-                layouts: &mut tools.layouts,
+                layouts: Layouts::default(),
                 seen: &mut tools.seen,
                 scratch: &mut tools.scratch,
                 compactions: 0,
                 trace_id: &mut self.trace_id,
             };
-            simple.lower(spans);
+            simple.lower(spans)?;
             let index = self.tools.scratch.len();
             // Looked at anew: rare values call Ruby code, which may change the Array.
             if index >= spans.len() {
