@@ -73,7 +73,7 @@ RSpec.describe "the packaged gem" do
     expect(@package.files).to all match(
       %r{\A(Cargo\.(toml|lock)
            |(ext/datadog_native_export/)?src/.+\.rs
-           |ext/datadog_native_export/(Cargo\.toml|extconf\.rb)
+           |ext/datadog_native_export/(Cargo\.toml|extconf\.rb|build\.rs)
            |lib/.+\.rb
            |sig/.+\.rbs
            |docs/.+\.md
