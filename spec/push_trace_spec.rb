@@ -249,6 +249,18 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     skip "this Ruby can't compact its heap"
   end
 
+  # Whoever decodes a map sees one of them in any case, and of a first span the library sends one.
+  it "sends one of the keys that identity alone tells apart" do
+    identity = %w[1 2].each_with_object({}.compare_by_identity) { |value, meta| meta["a".dup] = value }
+    bytes = [identity, { "a" => "2" }].map do |meta|
+      before = exporter.stats[:bytes_sent]
+      own = described_class.new.tap { |one| one.push_trace([tracer_span, tracer_span(id: 2, meta:)]) }
+      exporter.send_trace_chunks(own, timeout: 10)
+      exporter.stats[:bytes_sent] - before
+    end
+    expect(bytes).to all eq(bytes[0]).and be_positive
+  end
+
   it "is consumed and frozen like anything else" do
     expect { described_class.new.freeze.push_trace([tracer_span]) }.to raise_error(FrozenError)
     exporter.export(chunks)

@@ -20,8 +20,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace in either way" d
             Time.at(10**30), subclasses[Time].at(5)],
     rest: [nil, true, false, Object.new, [], [1], {}, { "a" => "b" }, { "a" => 1 },
            Hash.new("default"), Class.new(Hash).new.merge!("a" => "b"),
-           {}.compare_by_identity.merge!("a".dup => "1", "b" => "2"),
-           {}.compare_by_identity.merge!("a".dup => "1", "a".dup => "2")]
+           {}.compare_by_identity.merge!("a".dup => "1", "b".dup => "2")]
   }.values.flatten(1)
   # What has no hash is no key.
   values = [*keys, BasicObject.new, subclasses[Time].allocate]
