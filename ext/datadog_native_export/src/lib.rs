@@ -10,6 +10,7 @@ mod instance_variables;
 mod links;
 mod meta_struct;
 mod numbers;
+mod reading;
 mod ruby;
 mod simple_span;
 mod span;

@@ -5,7 +5,8 @@
 use crate::compaction;
 use crate::instance_variables::{InstanceVariables, Layout};
 use crate::numbers::simple_metric;
-use crate::ruby::{Reading, Whole, address, fixnum};
+use crate::reading::Reading;
+use crate::ruby::{Whole, address, fixnum};
 use crate::text::Text;
 use magnus::value::ReprValue;
 use magnus::{Error, Float, RArray, RHash, Ruby, Time, Value};

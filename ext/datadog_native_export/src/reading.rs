@@ -1,0 +1,78 @@
+//! Reading Ruby objects where no Ruby code runs, and what is raised is caught further out.
+
+use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
+use magnus::{Error, RHash, Time, Value};
+use std::ffi::{c_int, c_void};
+
+/// Reads of Ruby objects, all under one `protect`.
+pub struct Reading(());
+
+impl Reading {
+    /// Calls `read`.
+    ///
+    /// # Errors
+    /// What Ruby raises in it.
+    ///
+    /// # Safety
+    /// What Ruby raises leaves `read` without running a destructor, so that nothing in it may need
+    /// one while a method of [`Reading`] is called.
+    pub unsafe fn protect(read: impl FnOnce(&Self)) -> Result<(), Error> {
+        protect(|| {
+            read(&Self(()));
+            rb_sys::Qnil as rb_sys::VALUE
+        })
+        .map(drop)
+    }
+
+    /// As [`crate::ruby::each_pair`].
+    ///
+    /// # Safety
+    /// `each` must call nothing of Ruby, and not panic.
+    #[inline]
+    pub unsafe fn each_pair<F: FnMut(Value, Value) -> bool>(&self, hash: RHash, mut each: F) {
+        extern "C" fn pair<F: FnMut(Value, Value) -> bool>(
+            key: rb_sys::VALUE,
+            value: rb_sys::VALUE,
+            each: rb_sys::VALUE,
+        ) -> c_int {
+            // SAFETY: it is the closure below, which outlives the loop and is used by it alone;
+            // Ruby hands in live values, which the hash keeps alive.
+            let goes_on = unsafe {
+                let each = &mut *(each as *mut c_void).cast::<F>();
+                each(Value::from_raw(key), Value::from_raw(value))
+            };
+            match goes_on {
+                true => rb_sys::st_retval::ST_CONTINUE as c_int,
+                false => rb_sys::st_retval::ST_STOP as c_int,
+            }
+        }
+        let each = (&raw mut each).cast::<c_void>() as rb_sys::VALUE;
+        // SAFETY: `hash` is a Hash, and `pair` has the form that is asked for.
+        unsafe { hash_foreach(hash.as_raw(), Some(pair::<F>), each) };
+    }
+
+    /// Nanoseconds since the epoch, as far as 64 bits hold them.
+    #[inline]
+    pub fn nanoseconds(&self, time: Time) -> Option<i64> {
+        // SAFETY: it is a Time; what is raised for one out of range is caught by `protect`.
+        let time = unsafe { rb_sys::rb_time_timespec(time.as_raw()) };
+        time.tv_sec
+            .checked_mul(1_000_000_000)?
+            .checked_add(time.tv_nsec)
+    }
+}
+
+#[cfg(any(ruby_3_1, ruby_3_2, ruby_3_3, ruby_3_4))]
+unsafe extern "C" {
+    /// As `rb_hash_foreach`, but does not note in the Hash that it is being iterated, which is half of what that
+    /// costs. Ruby exports it to extensions and declares it in its `internal/hash.h`.
+    #[link_name = "rb_hash_stlike_foreach"]
+    fn hash_foreach(
+        hash: rb_sys::VALUE,
+        each: Option<unsafe extern "C" fn(rb_sys::VALUE, rb_sys::VALUE, rb_sys::VALUE) -> c_int>,
+        arg: rb_sys::VALUE,
+    ) -> c_int;
+}
+
+#[cfg(not(any(ruby_3_1, ruby_3_2, ruby_3_3, ruby_3_4)))]
+use rb_sys::rb_hash_foreach as hash_foreach;
