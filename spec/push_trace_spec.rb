@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "objspace"
 require_relative "support/corpus"
 require_relative "support/tracer_span"
 
@@ -247,6 +248,30 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     expect(@agent.traces == before).to be(true)
   rescue NotImplementedError
     skip "this Ruby can't compact its heap"
+  end
+
+  # Text is known by the address of its String from one trace of a list to the next.
+  it "takes no String for one that was there before it" do
+    expected = Array.new(100) do |i|
+      meta = { "key #{i}".freeze => "value #{i}".freeze, -"constant" => i.to_s.freeze }
+      chunks.push_trace([tracer_span(id: i + 1, meta: meta.dup)])
+      meta.transform_values { |value| +value }.transform_keys { |key| +key }.tap do
+        meta = nil
+        (i % 10).zero? && GC.respond_to?(:compact) ? GC.compact : GC.start
+      end
+    end
+    expect(sent.map { |spans| spans[0]["meta"].except("_dd.sdk.otlp_export") }).to eq(expected)
+  end
+
+  it "keeps text once that traces share, also after one that failed" do
+    name = ("shared " * 200).freeze
+    traces = Array.new(20) { |i| [tracer_span(id: i + 1, name:, resource: name, meta: { "key" => name })] }
+    failing = [tracer_span(name:, service: "not sent"), tracer_span(id: "none")]
+    [*traces.first(10), failing, *traces.last(10)].each { |spans| chunks.push_trace(spans) }
+
+    expect(ObjectSpace.memsize_of(chunks)).to be < 10 * name.bytesize
+    expect(sent.flatten.map { |span| span.values_at("span_id", "name", "service") })
+      .to eq(Array.new(20) { |i| [i + 1, name, "shop"] })
   end
 
   # Whoever decodes a map sees one of them in any case, and of a first span the library sends one.

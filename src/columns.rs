@@ -1,9 +1,9 @@
 //! Spans as they wait: numbers, and where their text stands.
 //!
 //! The library's spans take 32 bytes a string besides its text, and two allocations and more a
-//! span. What waits in the queue takes about as much memory as it will on the wire, in four
-//! allocations a trace; the library's spans are made of it at the moment of sending, and borrow
-//! its text.
+//! span. What waits in the queue takes about as much memory as it will on the wire, in a few
+//! allocations for several traces; the library's spans are made of it at the moment of sending, and
+//! borrow its text.
 
 use crate::events;
 use crate::size::Size;
@@ -94,9 +94,6 @@ pub struct Columns {
     pub meta: Vec<(Slice, Slice)>,
     pub metrics: Vec<(Slice, f64)>,
     pub extras: Vec<Extras>,
-    /// Bytes by which the text that is sent exceeds the text that stands here, since strings may share
-    /// one place.
-    pub repeated: usize,
     /// Values whose text had broken bytes, which were replaced, or that were made text.
     pub repaired: usize,
     /// Values that can't be sent and were left out.
@@ -114,26 +111,62 @@ impl Columns {
         dedup(&self.texts, &mut self.metrics, start);
     }
 
-    /// Counts the text that is sent for `spans`, which are all that stand here.
-    pub fn count_repeated(&mut self, spans: &[Fields]) {
-        let labels = spans.iter().map(|span| span.labels.length());
-        let meta = self
-            .meta
-            .iter()
-            .map(|(key, value)| key.length() + value.length());
-        let metrics = self.metrics.iter().map(|(key, _)| key.length());
-        let sent = labels.sum::<usize>() + meta.sum::<usize>() + metrics.sum::<usize>();
-        self.repeated = sent.saturating_sub(self.texts.len());
+    /// What has been put in so far.
+    pub fn mark(&self) -> Mark {
+        Mark {
+            text: self.texts.len(),
+            meta: self.meta.len(),
+            metrics: self.metrics.len(),
+            extras: self.extras.len(),
+            repaired: self.repaired,
+            left_out: self.left_out,
+        }
+    }
+
+    /// Takes out what was put in since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.texts.truncate(mark.text);
+        self.meta.truncate(mark.meta);
+        self.metrics.truncate(mark.metrics);
+        self.extras.truncate(mark.extras);
+        self.repaired = mark.repaired;
+        self.left_out = mark.left_out;
+    }
+
+    /// Moves in all that stands in another, and `spans`, whose it is, with it.
+    pub fn append(&mut self, other: &mut Self, spans: &mut [Fields]) {
+        let mark = self.mark();
+        let moved = self.texts.append(&other.texts);
+        let meta = other.meta.iter();
+        self.meta
+            .extend(meta.map(|&(key, value)| (moved.moved(key), moved.moved(value))));
+        let metrics = other.metrics.iter();
+        self.metrics
+            .extend(metrics.map(|&(key, value)| (moved.moved(key), value)));
+        self.extras.append(&mut other.extras);
+        self.repaired += other.repaired;
+        self.left_out += other.left_out;
+        for span in spans {
+            let labels = &mut span.labels;
+            for label in [
+                &mut labels.name,
+                &mut labels.service,
+                &mut labels.resource,
+                &mut labels.r#type,
+            ] {
+                *label = moved.moved(*label);
+            }
+            span.meta_end += mark.meta as u32;
+            span.metrics_end += mark.metrics as u32;
+            if span.extras > 0 {
+                span.extras += mark.extras as u32;
+            }
+        }
     }
 
     pub fn clear(&mut self) {
         self.texts.clear();
-        self.meta.clear();
-        self.metrics.clear();
-        self.extras.clear();
-        self.repeated = 0;
-        self.repaired = 0;
-        self.left_out = 0;
+        self.rewind(Mark::default());
     }
 
     /// A copy without spare room, into which extras are moved.
@@ -158,16 +191,44 @@ impl Columns {
         self.extras.get((span.extras as usize).checked_sub(1)?)
     }
 
-    /// What so many spans weigh, which are all that stand here, with `extras`.
-    pub fn size(&self, spans: usize, extras: Size) -> Size {
-        let mut size = extras;
-        size += Size::of_columns(self);
-        size += Size::of_fields(spans);
-        if self.texts.overflowed() {
-            // No agent takes it.
-            size.wire = usize::MAX / 2;
+    /// What `spans` weigh, which are all that came after `mark`.
+    pub fn size_since(&mut self, mark: Mark, spans: &[Fields]) -> Size {
+        let (meta, metrics) = (&self.meta[mark.meta..], &self.metrics[mark.metrics..]);
+        let labels = spans.iter().map(|span| span.labels.length());
+        let tags = meta.iter();
+        let tags = tags.map(|(key, value)| key.length() + value.length());
+        let keys = metrics.iter().map(|(key, _)| key.length());
+        let text = labels.sum::<usize>() + tags.sum::<usize>() + keys.sum::<usize>();
+        let mut size = Size::of_spans(spans.len(), meta.len(), metrics.len(), text);
+        size.memory += self.texts.len() - mark.text;
+        size.repaired = self.repaired - mark.repaired;
+        size.left_out = self.left_out - mark.left_out;
+        for extras in &self.extras[mark.extras..] {
+            size += Size::of_extras(extras);
+        }
+        if self.texts.take_overflowed() {
+            size.wire = Size::TOO_LARGE;
         }
         size
+    }
+
+    /// Empty ones with room for about as much.
+    pub fn with_equal_room(&self) -> Self {
+        let mut columns = Self {
+            meta: Vec::with_capacity(about(self.meta.len())),
+            metrics: Vec::with_capacity(about(self.metrics.len())),
+            ..Self::default()
+        };
+        columns.texts.reserve(about(self.texts.len()));
+        columns
+    }
+
+    /// Bytes that it keeps free.
+    pub fn spare(&self) -> usize {
+        self.texts.capacity() - self.texts.len()
+            + (self.meta.capacity() - self.meta.len()) * size_of::<(Slice, Slice)>()
+            + (self.metrics.capacity() - self.metrics.len()) * size_of::<(Slice, f64)>()
+            + (self.extras.capacity() - self.extras.len()) * size_of::<Extras>()
     }
 
     /// The span whose tags and metrics stand from `meta` and `metrics` on, as it is sent, with room for some more
@@ -222,6 +283,29 @@ impl Columns {
         }
         slice
     }
+}
+
+/// How much has been put into [`Columns`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    text: usize,
+    meta: usize,
+    metrics: usize,
+    extras: usize,
+    repaired: usize,
+    left_out: usize,
+}
+
+impl Mark {
+    /// Where the tags and metrics of the next span begin.
+    pub fn tags(&self) -> (u32, u32) {
+        (self.meta as u32, self.metrics as u32)
+    }
+}
+
+/// As many, or a few more.
+pub fn about(many: usize) -> usize {
+    many + many / 8
 }
 
 /// Sets a tag in place of one with the same key.

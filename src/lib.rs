@@ -4,6 +4,7 @@
 //! are sent by one task on the process's tokio runtime.
 
 mod agent_info;
+pub mod block;
 pub mod chunks;
 pub mod columns;
 pub mod config;

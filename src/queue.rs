@@ -12,7 +12,7 @@ pub use in_flight::{Batch, Payload};
 pub use pending::{Goal, Pending};
 pub use reply::{Answer, Reply, ReplySlot, ReplyTo};
 
-use crate::chunks::{Chunk, TraceChunks};
+use crate::chunks::{Share, TraceChunks};
 use crate::config::{Config, WhenFull};
 use crate::rates::Rates;
 use crate::size::Size;
@@ -92,7 +92,8 @@ impl Queue {
 
     /// Takes chunks in order while there is room, and counts the rest as lost. Whether all were
     /// taken.
-    pub fn push(&self, chunks: TraceChunks, mut reply: Option<ReplyTo>) -> bool {
+    pub fn push(&self, mut chunks: TraceChunks, mut reply: Option<ReplyTo>) -> bool {
+        chunks.close();
         let size = chunks.size();
         let mut state = self.lock();
         state.stats.spans_exported += size.spans as u64;
@@ -125,7 +126,6 @@ impl Queue {
             self.enter(state, chunks, reply);
             return true;
         }
-        let mut chunks = chunks;
         let mut taken = TraceChunks::default();
         let mut evicted = Vec::new();
         while let Some(chunk) = chunks.first_size() {
@@ -137,13 +137,15 @@ impl Queue {
             if !self.has_room(&state, together) {
                 break;
             }
-            taken.extend(chunks.pop_front());
+            if let Some(chunk) = chunks.pop_front() {
+                taken.push_share(chunk);
+            }
         }
         let lost = chunks.size().spans as u64;
         let all_lost = lost
             + evicted
                 .iter()
-                .map(|chunk| chunk.size().spans as u64)
+                .map(|chunk| chunk.first_size().spans as u64)
                 .sum::<u64>();
         let detail = self.full();
         self.count_lost(&mut state, all_lost, Loss::QueueFull, &detail);
@@ -165,7 +167,7 @@ impl Queue {
     }
 
     /// Gives up what has waited longest until there is room for `more`, if there can be.
-    fn make_room(&self, state: &mut State, more: Size, evicted: &mut Vec<Chunk>) {
+    fn make_room(&self, state: &mut State, more: Size, evicted: &mut Vec<Share>) {
         let on_its_way = state.in_flight_size;
         if !self.is_within(on_its_way, more) {
             return;
@@ -174,7 +176,7 @@ impl Queue {
             && let Some(entry) = state.entries.front_mut()
         {
             if let Some(chunk) = entry.chunks.pop_front() {
-                state.stats.queued -= chunk.size();
+                state.stats.queued -= chunk.first_size();
                 if let Some(reply) = &mut entry.reply {
                     reply.add(Reply::unsent(Loss::QueueFull, self.full()));
                 }

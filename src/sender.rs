@@ -1,13 +1,12 @@
 //! The task that takes batches from a queue and sends them, one after the other.
 
 use crate::agent_info::AgentInfo;
-use crate::chunks::{Chunk, TraceChunks};
+use crate::chunks::TraceChunks;
 use crate::config::Config;
 use crate::delivery::{AgentClient, Delivery};
 use crate::gate::Gate;
 use crate::queue::{Batch, Payload, Queue};
 use crate::runtime::Runtime;
-use crate::size::Size;
 use crate::stats::Loss;
 use libdd_data_pipeline::trace_exporter::{TraceExporter, TraceExporterBuilder};
 use libdd_shared_runtime::BasicRuntime;
@@ -108,13 +107,12 @@ async fn deliver(
     exporter: Arc<AgentExporter>,
     delivery: Arc<Delivery>,
     info: Arc<AgentInfo>,
-    chunks: Vec<Chunk>,
+    chunks: TraceChunks,
     typed_events: Option<bool>,
     payload: Payload,
 ) {
     let typed_events = typed_events.unwrap_or_else(|| info.span_events());
-    let spans = chunks.iter().map(|chunk| chunk.to_spans(typed_events));
-    let spans = PooledChunks::unpooled(spans.collect());
+    let spans = PooledChunks::unpooled(chunks.to_spans(typed_events).collect());
     #[cfg(test)]
     assert_ne!(spans[0][0].name, "panic");
     let exporting = exporter.send_trace_chunks_async(spans);
@@ -127,14 +125,14 @@ async fn deliver(
 
 /// The chunks of a batch in payloads of the size that agents like. A chunk that no agent takes is
 /// given up here, so that it does not cost its neighbours.
-fn payloads(config: &Config, batch: &mut Batch) -> Vec<(Vec<Chunk>, Payload)> {
-    let mut payloads: Vec<(Vec<Chunk>, Size)> = Vec::new();
+fn payloads(config: &Config, batch: &mut Batch) -> Vec<(TraceChunks, Payload)> {
+    let mut payloads: Vec<TraceChunks> = Vec::new();
     let chunks = std::mem::take(&mut batch.chunks);
     for chunk in chunks.into_iter().flat_map(TraceChunks::into_chunks) {
-        let size = chunk.size();
+        let size = chunk.first_size();
         // The sum is an upper bound; the exact length is worth its price only near the limit.
         if size.wire > AGENT_MAX_BYTES {
-            let bytes = chunk.wire_size();
+            let bytes = chunk.first_wire_size();
             if bytes > AGENT_MAX_BYTES {
                 let detail = format!(
                     "a trace of {} spans takes {bytes} bytes, the agent accepts {AGENT_MAX_BYTES}",
@@ -144,15 +142,20 @@ fn payloads(config: &Config, batch: &mut Batch) -> Vec<(Vec<Chunk>, Payload)> {
                 continue;
             }
         }
-        match payloads.last_mut() {
-            Some((chunks, sum)) if sum.wire + size.wire <= config.max_payload_bytes => {
-                chunks.push(chunk);
-                *sum += size;
-            }
-            _ => payloads.push((vec![chunk], size)),
+        if payloads
+            .last()
+            .is_none_or(|last| last.size().wire + size.wire > config.max_payload_bytes)
+        {
+            payloads.push(TraceChunks::default());
+        }
+        if let Some(last) = payloads.last_mut() {
+            last.push_share(chunk);
         }
     }
-    let payload = |(chunks, size)| (chunks, batch.payload(size));
+    let payload = |chunks: TraceChunks| {
+        let size = chunks.size();
+        (chunks, batch.payload(size))
+    };
     payloads.into_iter().map(payload).collect()
 }
 

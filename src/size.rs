@@ -1,6 +1,6 @@
 //! How much spans weigh, in memory and on the wire.
 
-use crate::columns::{Columns, Extras, Fields};
+use crate::columns::{Extras, Fields};
 use crate::text::Slice;
 use libdd_tinybytes::{Bytes, BytesString};
 use libdd_trace_utils::span::v04::{
@@ -42,29 +42,21 @@ pub struct Size {
 }
 
 impl Size {
-    /// The numbers of some spans.
-    pub fn of_fields(spans: usize) -> Self {
+    /// More on the wire than any agent takes.
+    pub const TOO_LARGE: usize = 1 << 40;
+
+    /// Spans with so many tags and metrics, in memory without their text, which takes `text` bytes when it is
+    /// sent.
+    pub fn of_spans(spans: usize, meta: usize, metrics: usize, text: usize) -> Self {
         Self {
             spans,
-            memory: spans * size_of::<Fields>(),
-            wire: spans * (WIRE_FIXED + LABELS * WIRE_HEADER),
-            ..Self::default()
-        }
-    }
-
-    /// Text, tags and metrics.
-    pub fn of_columns(columns: &Columns) -> Self {
-        let (meta, metrics) = (columns.meta.len(), columns.metrics.len());
-        Self {
-            memory: columns.texts.capacity()
-                + columns.meta.capacity() * size_of::<(Slice, Slice)>()
-                + columns.metrics.capacity() * size_of::<(Slice, f64)>(),
-            wire: columns.texts.len()
-                + columns.repeated
+            memory: spans * size_of::<Fields>()
+                + meta * size_of::<(Slice, Slice)>()
+                + metrics * size_of::<(Slice, f64)>(),
+            wire: spans * (WIRE_FIXED + LABELS * WIRE_HEADER)
                 + meta * 2 * WIRE_HEADER
-                + metrics * (WIRE_HEADER + WIRE_NUMBER),
-            repaired: columns.repaired,
-            left_out: columns.left_out,
+                + metrics * (WIRE_HEADER + WIRE_NUMBER)
+                + text,
             ..Self::default()
         }
     }
@@ -146,6 +138,7 @@ impl SubAssign for Size {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::Block;
     use crate::columns::Numbers;
     use crate::span::SpanDraft;
     use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
@@ -212,10 +205,11 @@ mod tests {
     #[test]
     fn the_wire_size_is_an_upper_bound_in_either_form_of_events() {
         for text in ["", "x", "\u{1}\u{1}\u{1}\"\\", &"é".repeat(70_000)] {
-            let span = span(text);
-            let bound = span.size().wire;
+            let mut block = Block::default();
+            block.begin_chunk(1);
+            let bound = block.push(span(text)).wire;
             let [typed, json] = [true, false].map(|typed_events| {
-                to_encoded_byte_len_from_v04(&[[span.to_span(typed_events)]]) as usize
+                to_encoded_byte_len_from_v04(&[block.to_spans(0, typed_events)]) as usize
             });
             assert!(typed <= bound && json <= bound, "{typed} {json} {bound}");
         }

@@ -121,9 +121,9 @@ impl Texts {
         self.text.capacity()
     }
 
-    /// Whether there was more text than 4 GiB, some of which is missing then.
-    pub fn overflowed(&self) -> bool {
-        self.overflowed
+    /// Whether there was more text than 4 GiB since this was asked, some of which is missing then.
+    pub fn take_overflowed(&mut self) -> bool {
+        std::mem::take(&mut self.overflowed)
     }
 
     /// A copy without spare room.

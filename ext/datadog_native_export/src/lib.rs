@@ -12,6 +12,7 @@ mod meta_struct;
 mod numbers;
 mod reading;
 mod ruby;
+mod seen;
 mod simple_span;
 mod span;
 mod span_reading;

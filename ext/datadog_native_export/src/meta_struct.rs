@@ -1,7 +1,7 @@
 //! `meta_struct` values: Ruby objects to MessagePack and back, with no Ruby object in between.
 
 use crate::errors::describe;
-use crate::ruby::{Encodings, StringFacts, Whole, each_pair, same_object, with_bytes};
+use crate::ruby::{Encodings, StringFacts, Whole, copy_bytes, each_pair, same_object};
 use crate::text::Text;
 use magnus::encoding::Coderange;
 use magnus::value::{Qfalse, Qtrue, ReprValue};
@@ -117,7 +117,7 @@ impl Encoder<'_> {
     fn string(&mut self, string: RString) -> Result<(), Refusal> {
         let facts = StringFacts::of(string);
         if facts.encoding == Encodings::BINARY && facts.coderange != Coderange::SevenBit {
-            let bytes = with_bytes(string, <[u8]>::to_vec);
+            let bytes = copy_bytes(string);
             if str::from_utf8(&bytes).is_err() {
                 written(encode::write_bin(&mut self.out, &bytes));
                 return Ok(());

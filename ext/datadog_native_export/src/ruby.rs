@@ -6,6 +6,7 @@ use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, Object, RClass, RHash, RString, Symbol, Value};
+use pipeline::text::{Slice, Texts};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -117,6 +118,15 @@ pub fn address(value: Value) -> usize {
     value.as_raw() as usize
 }
 
+/// The object that is at an address.
+///
+/// # Safety
+/// It must be there still.
+pub unsafe fn at_address(address: usize) -> Value {
+    // SAFETY: as promised.
+    unsafe { Value::from_raw(address as _) }
+}
+
 /// Whether two values are one object.
 pub fn same_object(one: Value, other: Value) -> bool {
     one.as_raw() == other.as_raw()
@@ -212,16 +222,23 @@ pub fn is_ascii_only(string: RString) -> bool {
     string.enc_coderange_scan() == Coderange::SevenBit
 }
 
-/// Hands in the bytes of a String, which are to be copied before anything else is done with them:
-/// `IO#readpartial` has the kernel write into a String while other threads run, so that even with the
-/// GVL held the bytes of one that isn't frozen may change between two looks.
+/// Copies the text of a String. `IO#readpartial` has the kernel write into a String while other threads run, so that
+/// even with the GVL held the bytes of one that isn't frozen may change between two looks.
 #[inline(always)]
-pub fn with_bytes<R>(string: RString, copy: impl FnOnce(&[u8]) -> R) -> R {
+pub fn copy_text(string: RString, texts: &mut Texts) -> (Slice, bool) {
     // SAFETY: `string` is on the stack until the end, so that it is neither collected nor moved, and
-    // `copy` does not call Ruby. What it reads may change under its hands, but not its length.
-    let result = copy(unsafe { string.as_slice() });
+    // nothing calls Ruby. What is read may change meanwhile, but not its length.
+    let copied = texts.push_bytes(unsafe { string.as_slice() });
     std::hint::black_box(string);
-    result
+    copied
+}
+
+/// As [`copy_text`], for any bytes.
+pub fn copy_bytes(string: RString) -> Vec<u8> {
+    // SAFETY: as there.
+    let copied = unsafe { string.as_slice() }.to_vec();
+    std::hint::black_box(string);
+    copied
 }
 
 /// Whether an object is of just this class: no subclass, no methods of its own.

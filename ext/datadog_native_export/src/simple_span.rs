@@ -7,10 +7,11 @@ use crate::instance_variables::{InstanceVariables, Layout};
 use crate::numbers::simple_metric;
 use crate::reading::Reading;
 use crate::ruby::{Whole, address, fixnum};
+use crate::seen::Seen;
 use crate::text::Text;
 use magnus::value::ReprValue;
 use magnus::{Error, Float, RArray, RHash, Ruby, Time, Value};
-use pipeline::chunks::Scratch;
+use pipeline::block::Block;
 use pipeline::columns::{Fields, Labels, Numbers};
 use pipeline::text::Slice;
 
@@ -59,71 +60,6 @@ pub type SpanVariables = InstanceVariables<SPAN_VARIABLES_COUNT>;
 /// ones.
 pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 
-/// Strings that were put into the text of a trace, by their address: keys, and values that are
-/// literals, are the same objects in span after span. They are forgotten when objects were moved, and
-/// before Ruby code runs, which could let go of them.
-pub struct Seen {
-    places: Box<[Place; Seen::PLACES]>,
-    /// What is of an earlier round is forgotten.
-    round: u16,
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    string: u64,
-    slice: Slice,
-}
-
-impl Seen {
-    const PLACES: usize = 512;
-    /// Objects have no addresses of more bits than this, since nobody asks the kernel for higher ones.
-    const ADDRESS_BITS: u32 = 48;
-
-    pub fn new() -> Self {
-        let nothing = Place {
-            string: 0,
-            slice: Slice::default(),
-        };
-        Self {
-            places: Box::new([nothing; Self::PLACES]),
-            round: 1,
-        }
-    }
-
-    fn forget(&mut self) {
-        match self.round.checked_add(1) {
-            Some(round) => self.round = round,
-            None => *self = Self::new(),
-        }
-    }
-
-    #[inline(always)]
-    fn get(&self, value: Value) -> Option<Slice> {
-        let place = &self.places[Self::index(value)];
-        (place.string == self.string(value)).then_some(place.slice)
-    }
-
-    #[inline]
-    fn put(&mut self, value: Value, slice: Slice) {
-        self.places[Self::index(value)] = Place {
-            string: self.string(value),
-            slice,
-        };
-    }
-
-    /// A String of this round, in one word.
-    #[inline]
-    fn string(&self, value: Value) -> u64 {
-        address(value) as u64 ^ u64::from(self.round) << Self::ADDRESS_BITS
-    }
-
-    /// Objects stand at multiples of 8.
-    #[inline]
-    fn index(value: Value) -> usize {
-        (address(value) >> 3) % Self::PLACES
-    }
-}
-
 /// Where spans and their structured tags have their variables.
 #[derive(Default)]
 pub struct Layouts {
@@ -137,33 +73,36 @@ pub struct SimpleSpans<'a> {
     pub variables: &'a mut SpanVariables,
     pub meta_struct: &'a mut InstanceVariables<1>,
     pub layouts: Layouts,
-    pub seen: &'a mut Seen,
-    pub scratch: &'a mut Scratch,
-    /// How often objects had been moved when addresses were last forgotten.
+    pub seen: &'a Seen,
+    pub block: &'a mut Block,
+    /// How often objects had been moved when this began.
     pub compactions: u64,
     /// The trace's id, and the address of the Integer that it was read from.
     pub trace_id: &'a mut Option<(usize, u128)>,
 }
 
 impl SimpleSpans<'_> {
-    /// Lowers spans, from the one on that the scratch lacks, until there is one that is not simple.
+    /// Lowers spans, from the one on that the block lacks, until there is one that is not simple.
     ///
     /// # Errors
     /// What comes from outside, as from `Thread#kill`.
     pub fn lower(&mut self, spans: RArray) -> Result<(), Error> {
-        let mut mark = self.scratch.mark();
-        self.forget();
+        let mut mark = self.block.columns.mark();
+        self.compactions = compaction::count();
+        if let Some((read_from, _)) = self.trace_id {
+            *read_from = NO_ADDRESS;
+        }
         // SAFETY: all that is called from here borrows what it works with, and owns numbers only.
         let read = unsafe {
             Reading::protect(|reading| {
-                while let Ok(span) = spans.entry(self.scratch.len() as isize)
+                while let Ok(span) = spans.entry(self.block.pending() as isize)
                     && self.span(reading, span).is_some()
                 {
-                    mark = self.scratch.mark();
+                    mark = self.block.columns.mark();
                 }
             })
         };
-        self.scratch.rewind(mark);
+        self.block.columns.rewind(mark);
         let of_times = [
             self.ruby.exception_range_error(),
             self.ruby.exception_type_error(),
@@ -173,15 +112,6 @@ impl SimpleSpans<'_> {
             // The other way will come upon the same error, and say where.
             Err(error) if of_times.iter().any(|class| error.is_kind_of(*class)) => Ok(()),
             read => read,
-        }
-    }
-
-    /// Forgets all addresses.
-    fn forget(&mut self) {
-        self.compactions = compaction::count();
-        self.seen.forget();
-        if let Some((read_from, _)) = self.trace_id {
-            *read_from = NO_ADDRESS;
         }
     }
 
@@ -225,7 +155,7 @@ impl SimpleSpans<'_> {
         };
         self.meta(reading, span.meta)?;
         self.metrics(reading, span.metrics)?;
-        self.scratch.end_span(Fields {
+        self.block.end_span(Fields {
             numbers,
             labels,
             ..Fields::default()
@@ -242,7 +172,7 @@ impl SimpleSpans<'_> {
                 let fits = id as u64 != 0 && known.is_none_or(|(_, of_trace)| of_trace == id);
                 fits.then(|| {
                     *self.trace_id = Some((address(value), id));
-                    self.scratch.set_trace_id(id);
+                    self.block.set_trace_id(id);
                 })
             }
         }
@@ -319,7 +249,7 @@ impl SimpleSpans<'_> {
     #[inline(never)]
     fn put(&mut self, value: Value, unique: bool) -> Option<Slice> {
         let text = Text::simple(self.ruby, value).filter(|text| text.unique || !unique)?;
-        let (slice, repaired) = text.put_into(&mut self.scratch.columns.texts);
+        let (slice, repaired) = text.put_into(&mut self.block.columns.texts);
         if repaired {
             return None;
         }
@@ -339,7 +269,7 @@ impl SimpleSpans<'_> {
         let each = |key, value| {
             read = self.key(key).and_then(|key| {
                 let value = self.text(value)?;
-                self.scratch.columns.meta.push((key, value));
+                self.block.columns.meta.push((key, value));
                 Some(())
             });
             read.is_some()
@@ -358,7 +288,7 @@ impl SimpleSpans<'_> {
         let each = |key, value| {
             read = self.key(key).and_then(|key| {
                 let value = simple_metric(value)?;
-                self.scratch.columns.metrics.push((key, value));
+                self.block.columns.metrics.push((key, value));
                 Some(())
             });
             read.is_some()

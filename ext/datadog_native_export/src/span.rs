@@ -38,7 +38,7 @@ enum State {
 impl DataTypeFunctions for Span {
     fn size(&self) -> usize {
         let held = self.state.try_borrow().map_or(0, |state| match &*state {
-            State::Open(draft) => draft.size().memory,
+            State::Open(draft) => draft.memory(),
             State::Unset | State::Consumed => 0,
         });
         size_of::<Self>() + held
@@ -101,7 +101,7 @@ impl Span {
         }
         // What the values ran may have been `initialize` again.
         this.check_unset(ruby)?;
-        let memory = draft.size().memory;
+        let memory = draft.memory();
         *this.state.borrow_mut() = State::Open(draft);
         this.tell(memory);
         Ok(())
@@ -170,7 +170,7 @@ impl Span {
         let (key, key_repaired) = key.to_owned();
         draft.set_meta_struct(key.into(), bytes);
         draft.count_repaired(usize::from(key_repaired) + repaired);
-        let memory = draft.size().memory;
+        let memory = draft.memory();
         drop(draft);
         this.tell(memory);
         Ok(this)

@@ -2,7 +2,7 @@
 
 use crate::errors::wrong_class;
 use crate::ruby::{
-    Encodings, StringFacts, is_ascii_only, is_exactly, symbol_text, transcode, with_bytes,
+    Encodings, StringFacts, copy_text, is_ascii_only, is_exactly, symbol_text, transcode,
 };
 use magnus::encoding::Coderange;
 use magnus::value::ReprValue;
@@ -104,7 +104,7 @@ impl Text {
     /// through.
     #[inline(always)]
     pub fn put_into(&self, texts: &mut Texts) -> (Slice, bool) {
-        let (slice, repaired) = with_bytes(self.string, |bytes| texts.push_bytes(bytes));
+        let (slice, repaired) = copy_text(self.string, texts);
         (slice, repaired || self.replaced)
     }
 

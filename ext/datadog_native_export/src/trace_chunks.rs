@@ -3,8 +3,10 @@
 
 use crate::errors::{self, MODULE, consumed, describe, wrong_class};
 use crate::ruby::{Whole, adjust_memory};
+use crate::seen::Seen;
 use crate::span::Span;
-use crate::tracer_span;
+use crate::tracer_span::{self, Memory};
+use magnus::gc::Marker;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{
@@ -17,9 +19,16 @@ use std::cell::{Cell, RefCell, RefMut};
 const LARGEST_CAPACITY: usize = 1_000;
 
 #[derive(TypedData)]
-#[magnus(class = "Datadog::NativeExport::TraceChunks", free_immediately, size)]
+#[magnus(
+    class = "Datadog::NativeExport::TraceChunks",
+    free_immediately,
+    mark,
+    size
+)]
 pub struct TraceChunks {
     chunks: RefCell<Option<Chunks>>,
+    /// Strings whose text stands in the block that is open.
+    seen: RefCell<Option<Seen>>,
     /// Bytes of memory that the garbage collector was told of.
     told: Cell<isize>,
 }
@@ -28,6 +37,7 @@ impl Default for TraceChunks {
     fn default() -> Self {
         Self {
             chunks: RefCell::new(Some(Chunks::default())),
+            seen: RefCell::default(),
             told: Cell::new(0),
         }
     }
@@ -40,6 +50,15 @@ impl Drop for TraceChunks {
 }
 
 impl DataTypeFunctions for TraceChunks {
+    fn mark(&self, marker: &Marker) {
+        // Nobody borrows it for writing while Ruby could collect.
+        if let Ok(seen) = self.seen.try_borrow()
+            && let Some(seen) = seen.as_ref()
+        {
+            seen.mark(marker);
+        }
+    }
+
     fn size(&self) -> usize {
         let chunks = self.chunks.try_borrow();
         let held = chunks.map_or(0, |chunks| chunks.as_ref().map_or(0, |c| c.size().memory));
@@ -57,7 +76,7 @@ impl TraceChunks {
     fn start_chunk(ruby: &Ruby, this: Obj<Self>, spans: Value) -> Result<Obj<Self>, Error> {
         this.check_frozen()?;
         let capacity = capacity(ruby, spans)?;
-        this.open(ruby)?.begin_chunk(capacity);
+        this.ready(ruby)?.begin_chunk(capacity);
         Ok(this)
     }
 
@@ -67,18 +86,14 @@ impl TraceChunks {
             .map_err(|_| wrong_class(ruby, "span", "Datadog::NativeExport::Span", span))?;
         span.check_frozen()?;
         let mut chunks = this.open(ruby)?;
-        let Some(chunk) = chunks.current() else {
+        if chunks.is_empty() {
             return Err(errors::error(ruby, "call begin_chunk before push_span"));
-        };
+        }
         let trace_id = span.open(ruby)?.trace_id();
-        if chunk
-            .trace_id()
-            .is_some_and(|of_chunk| of_chunk != trace_id)
-        {
+        if let Some(of_chunk) = chunks.trace_id().filter(|of_chunk| *of_chunk != trace_id) {
             // An agent drops such a chunk and says nothing.
             let message = format!(
-                "trace_id: a chunk holds the spans of one trace, got {trace_id:#x} in a chunk of {:#x}",
-                chunk.trace_id().unwrap_or_default()
+                "trace_id: a chunk holds the spans of one trace, got {trace_id:#x} in a chunk of {of_chunk:#x}"
             );
             return Err(Error::new(ruby.exception_arg_error(), message));
         }
@@ -99,26 +114,36 @@ impl TraceChunks {
         this.check_frozen()?;
         let spans =
             RArray::from_value(spans).ok_or_else(|| wrong_class(ruby, "spans", "Array", spans))?;
-        drop(this.open(ruby)?);
+        let mut chunks = this.ready(ruby)?;
         if spans.is_empty() {
             return Ok(true);
         }
-        let lowered = tracer_span::lower(ruby, spans, strict);
-        let mut chunks = this.open(ruby)?;
-        match lowered {
-            Ok(chunk) => chunks.push_chunk(chunk),
-            Err(error) if strict || !error.is_kind_of(ruby.exception_standard_error()) => {
-                return Err(error);
-            }
-            Err(error) => {
-                chunks.refuse(spans.len(), errors::message(&error));
-                return Ok(false);
+        if !this.lower_simple(ruby, spans, &mut chunks)? {
+            drop(chunks);
+            let lowered = tracer_span::lower(ruby, spans, strict);
+            chunks = this.open(ruby)?;
+            match lowered {
+                Ok(lowered) => lowered.put_into(&mut chunks),
+                Err(error) if strict || !error.is_kind_of(ruby.exception_standard_error()) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    chunks.refuse(spans.len(), errors::message(&error));
+                    return Ok(false);
+                }
             }
         }
         let memory = chunks.size().memory;
         drop(chunks);
         this.tell(memory);
         Ok(true)
+    }
+
+    fn lower_simple(&self, ruby: &Ruby, spans: RArray, chunks: &mut Chunks) -> Result<bool, Error> {
+        match &*self.seen.borrow() {
+            Some(seen) => tracer_span::lower_simple(ruby, spans, chunks, seen),
+            None => Ok(false),
+        }
     }
 
     fn length(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
@@ -139,9 +164,14 @@ impl TraceChunks {
 
     /// Takes the chunks over; nobody else can use them from then on.
     pub fn consume(&self, ruby: &Ruby) -> Result<Chunks, Error> {
-        let chunks = self.chunks.take();
+        let chunks = self.lock(ruby)?.take();
+        let mut chunks = chunks.ok_or_else(|| consumed(ruby, "TraceChunks"))?;
         self.tell(0);
-        chunks.ok_or_else(|| consumed(ruby, "TraceChunks"))
+        let block = chunks.close();
+        if let Some(seen) = self.seen.take() {
+            Memory { block, seen }.put_back();
+        }
+        Ok(chunks)
     }
 
     /// Tells the garbage collector how much memory this holds.
@@ -150,9 +180,27 @@ impl TraceChunks {
         adjust_memory(memory - self.told.replace(memory));
     }
 
+    /// The chunks, with what the next one can be made in.
+    fn ready(&self, ruby: &Ruby) -> Result<RefMut<'_, Chunks>, Error> {
+        let mut chunks = self.open(ruby)?;
+        if self.seen.borrow().is_none() {
+            let Memory { block, seen } = Memory::take();
+            chunks.lend(block);
+            self.seen.replace(Some(seen));
+        }
+        Ok(chunks)
+    }
+
     fn open(&self, ruby: &Ruby) -> Result<RefMut<'_, Chunks>, Error> {
-        RefMut::filter_map(self.chunks.borrow_mut(), Option::as_mut)
+        RefMut::filter_map(self.lock(ruby)?, Option::as_mut)
             .map_err(|_| consumed(ruby, "TraceChunks"))
+    }
+
+    /// Nobody else has it, but in a hook (`TracePoint`) that Ruby calls while spans are read.
+    fn lock(&self, ruby: &Ruby) -> Result<RefMut<'_, Option<Chunks>>, Error> {
+        self.chunks
+            .try_borrow_mut()
+            .map_err(|_| errors::error(ruby, "the TraceChunks is being filled"))
     }
 }
 

@@ -6,14 +6,16 @@
 use crate::errors::{broken_text, out_of_range, within, wrong_class};
 use crate::instance_variables::InstanceVariables;
 use crate::ruby::each_pair;
+use crate::seen::Seen;
 use crate::simple_span::{
-    Layouts, NO_ADDRESS, SPAN_VARIABLES, Seen, SimpleSpans, SpanVariables, Variables,
+    Layouts, NO_ADDRESS, SPAN_VARIABLES, SimpleSpans, SpanVariables, Variables,
 };
 use crate::text::{Text, entry};
 use crate::{events, links, meta_struct, numbers};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Error, Float, Integer, RArray, RHash, Ruby, Value};
-use pipeline::chunks::{Chunk, Scratch};
+use pipeline::block::Block;
+use pipeline::chunks::TraceChunks;
 use pipeline::columns::{Columns, Extras, Fields, Labels, Numbers};
 use pipeline::text::Slice;
 use std::cell::Cell;
@@ -24,8 +26,47 @@ struct Tools {
     link: InstanceVariables<5>,
     event: InstanceVariables<3>,
     meta_struct: InstanceVariables<1>,
+    /// Whether the last trace had a span that is not simple. The next one mostly has, too.
+    odd: bool,
+    /// Where such a trace is put together, since the Ruby code that it may call is free to use, or to send, the
+    /// list that it is meant for.
+    scratch: Block,
     seen: Seen,
-    scratch: Scratch,
+    /// For the next list that chunks are put into.
+    spare: Option<Memory>,
+}
+
+/// What the chunks of a list are made in.
+pub struct Memory {
+    pub block: Block,
+    pub seen: Seen,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            block: Block::default(),
+            seen: Seen::new(),
+        }
+    }
+}
+
+impl Memory {
+    /// One that was used before, if there is.
+    pub fn take() -> Self {
+        let mut tools = Tools::take();
+        let memory = tools.spare.take().unwrap_or_default();
+        tools.put_back();
+        memory
+    }
+
+    /// For the next list that needs it.
+    pub fn put_back(self) {
+        self.seen.forget();
+        let mut tools = Tools::take();
+        tools.spare = Some(self);
+        tools.put_back();
+    }
 }
 
 thread_local! {
@@ -46,32 +87,95 @@ impl Tools {
             ]),
             event: InstanceVariables::new(["@name", "@time_unix_nano", "@attributes"]),
             meta_struct: InstanceVariables::new(["@metastruct"]),
+            odd: false,
+            scratch: Block::default(),
             seen: Seen::new(),
-            scratch: Scratch::default(),
+            spare: None,
         }
+    }
+
+    fn take() -> Box<Self> {
+        TOOLS.take().unwrap_or_else(|| Box::new(Self::new()))
+    }
+
+    fn put_back(self: Box<Self>) {
+        TOOLS.set(Some(self));
     }
 }
 
-/// The spans of one trace as a chunk.
+/// Lowers the spans of one trace into the open block of `chunks`, when all of them are simple. Whether they are.
+///
+/// `seen` are the Strings whose text stands in that block. No Ruby code runs.
+///
+/// # Errors
+/// What comes from outside, as from `Thread#kill`.
+pub fn lower_simple(
+    ruby: &Ruby,
+    spans: RArray,
+    chunks: &mut TraceChunks,
+    seen: &Seen,
+) -> Result<bool, Error> {
+    let mut tools = Tools::take();
+    if tools.odd {
+        tools.put_back();
+        return Ok(false);
+    }
+    let (block, number) = chunks.open();
+    seen.use_for(number);
+    let result = SimpleSpans {
+        ruby,
+        variables: &mut tools.span,
+        meta_struct: &mut tools.meta_struct,
+        layouts: Layouts::default(),
+        seen,
+        block,
+        compactions: 0,
+        trace_id: &mut None,
+    }
+    .lower(spans);
+    tools.put_back();
+    if result.is_ok() && block.pending() == spans.len() {
+        chunks.end_chunk();
+        return Ok(true);
+    }
+    block.cancel_chunk();
+    seen.forget();
+    result.map(|()| false)
+}
+
+/// The spans of one trace.
+pub struct Lowered(Box<Tools>);
+
+impl Lowered {
+    pub fn put_into(mut self, chunks: &mut TraceChunks) {
+        chunks.open().0.append(&mut self.0.scratch);
+        chunks.end_chunk();
+        self.0.put_back();
+    }
+}
+
+/// Lowers the spans of one trace, whatever they are.
 ///
 /// # Errors
 /// What keeps the trace from being sent; when `strict`, also what else would be repaired or left
 /// out.
-pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<Chunk, Error> {
-    let mut tools = TOOLS.take().unwrap_or_else(|| Box::new(Tools::new()));
+pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<Lowered, Error> {
+    let mut tools = Tools::take();
+    tools.odd = false;
     let mut lowering = Lowering {
         ruby,
         strict,
         tools: &mut tools,
         trace_id: None,
     };
-    let result = lowering.trace(spans);
-    let chunk = result.map(|()| tools.scratch.take());
-    if chunk.is_err() {
-        tools.scratch.clear();
+    match lowering.trace(spans) {
+        Ok(()) => Ok(Lowered(tools)),
+        Err(error) => {
+            tools.scratch.cancel_chunk();
+            tools.put_back();
+            Err(error)
+        }
     }
-    TOOLS.set(Some(tools));
-    chunk
 }
 
 struct Lowering<'a> {
@@ -91,22 +195,24 @@ impl Lowering<'_> {
     fn trace(&mut self, spans: RArray) -> Result<(), Error> {
         loop {
             let tools = &mut *self.tools;
+            tools.seen.forget();
             let mut simple = SimpleSpans {
                 ruby: self.ruby,
                 variables: &mut tools.span,
                 meta_struct: &mut tools.meta_struct,
                 layouts: Layouts::default(),
-                seen: &mut tools.seen,
-                scratch: &mut tools.scratch,
+                seen: &tools.seen,
+                block: &mut tools.scratch,
                 compactions: 0,
                 trace_id: &mut self.trace_id,
             };
             simple.lower(spans)?;
-            let index = self.tools.scratch.len();
+            let index = tools.scratch.pending();
             // Looked at anew: rare values call Ruby code, which may change the Array.
             if index >= spans.len() {
                 return Ok(());
             }
+            tools.odd = true;
             let span = spans.entry(index as isize)?;
             self.span(span)
                 .map_err(|error| within(&format!("spans[{index}]"), &error))?;
