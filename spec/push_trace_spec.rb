@@ -252,13 +252,11 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
 
   # Text is known by the address of its String from one trace of a list to the next.
   it "takes no String for one that was there before it" do
-    expected = Array.new(100) do |i|
-      meta = { "key #{i}".freeze => "value #{i}".freeze, -"constant" => i.to_s.freeze }
-      chunks.push_trace([tracer_span(id: i + 1, meta: meta.dup)])
-      meta.transform_values { |value| +value }.transform_keys { |key| +key }.tap do
-        meta = nil
-        (i % 10).zero? && GC.respond_to?(:compact) ? GC.compact : GC.start
-      end
+    expected = Array.new(100) { |i| { "key #{i}" => "value #{i}", "constant" => i.to_s } }
+    expected.each_with_index do |meta, i|
+      frozen = -> { meta.to_h { |key, value| [key.dup.freeze, value.dup.freeze] } }
+      chunks.push_trace([tracer_span(id: i + 1, meta: frozen.call)])
+      (i % 10).zero? && GC.respond_to?(:compact) ? GC.compact : GC.start
     end
     expect(sent.map { |spans| spans[0]["meta"].except("_dd.sdk.otlp_export") }).to eq(expected)
   end
