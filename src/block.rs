@@ -16,7 +16,7 @@ const TRACE_ID_HIGH: &str = "_dd.p.tid";
 const FULL: usize = 32 * 1024;
 
 /// Memory that may be kept for the next chunks, in bytes.
-const KEPT: usize = 8 * FULL;
+const KEPT: usize = 1024 * 1024;
 
 /// Chunks one after the other. The last one can still grow.
 #[derive(Debug, Default)]
@@ -149,11 +149,12 @@ impl Block {
         (chunk.size.spans > 0).then_some(chunk.trace_id)
     }
 
-    /// The chunks: with the memory that they were put into when the block is full, which gets as much again, or
-    /// else in memory of just their size. Bytes of memory that are free in it, by which the last chunk weighs more.
+    /// The chunks: with the memory that they were put into, which gets as much again, or in memory of just their
+    /// size when that is little to copy or would leave much free. Bytes that are free in it, by which the last chunk
+    /// weighs more.
     pub fn take(&mut self) -> (Self, usize) {
-        if self.is_full() {
-            let spare = self.spare();
+        let (held, spare) = (self.size.memory, self.spare());
+        if held > KEPT || (self.is_full() && spare <= held / 2) {
             if let Some(last) = self.chunks.last_mut() {
                 last.size.memory += spare;
             }
@@ -225,9 +226,9 @@ impl Block {
         }
     }
 
-    /// An empty one, unless this is much more than full, with room for about as much.
+    /// An empty one, with room for about as much unless that is more than may be kept.
     fn with_equal_room(&self) -> Self {
-        if self.size.memory > 2 * FULL {
+        if self.size.memory > KEPT {
             return Self::default();
         }
         Self {
