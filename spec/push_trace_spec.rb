@@ -272,6 +272,15 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
       .to eq(Array.new(20) { |i| [i + 1, name, "shop"] })
   end
 
+  it "delivers large traces among small ones, and has nothing queued then" do
+    values = ["small", "large" * 100_000, "small", "\xFF" * 300_000, "small"]
+    values.each_with_index { |value, i| chunks.push_trace([tracer_span(id: i + 1, meta: { "key" => value })]) }
+    chunks.begin_chunk
+
+    expect(sent.map { |spans| spans[0]["meta"]["key"] }).to eq(values.map(&:scrub))
+    expect(exporter.stats).to include(spans_sent: 5, bytes_queued: 0, spans_queued: 0)
+  end
+
   # Whoever decodes a map sees one of them in any case, and of a first span the library sends one.
   it "sends one of the keys that identity alone tells apart" do
     identity = %w[1 2].each_with_object({}.compare_by_identity) { |value, meta| meta["a".dup] = value }

@@ -15,6 +15,9 @@ const TRACE_ID_HIGH: &str = "_dd.p.tid";
 /// With so many bytes a block is full: some seventy spans. All of it stays until the last of its chunks is gone.
 const FULL: usize = 32 * 1024;
 
+/// Chunks of so many bytes have a block of their own.
+const LARGE: usize = 8 * FULL;
+
 /// Memory that may be kept for the next chunks, in bytes.
 const KEPT: usize = 1024 * 1024;
 
@@ -80,8 +83,16 @@ impl Block {
 
     /// Takes them out.
     pub fn cancel_chunk(&mut self) {
+        if self.is_empty() {
+            return self.clear();
+        }
         self.spans.truncate(self.end_of_chunks());
         self.columns.rewind(self.begun);
+    }
+
+    /// Whether they are so many that small chunks should not stay in memory because of them.
+    pub fn is_pending_large(&self) -> bool {
+        self.columns.memory_since(self.begun) >= LARGE
     }
 
     /// Starts a chunk that [`Block::push`] puts spans into, with room for some.
@@ -155,7 +166,8 @@ impl Block {
     pub fn take(&mut self) -> (Self, usize) {
         let (held, spare) = (self.size.memory, self.spare());
         if held > KEPT || (self.is_full() && spare <= held / 2) {
-            if let Some(last) = self.chunks.last_mut() {
+            // What weighs nothing is not handed on, nor answered for.
+            if let Some(last) = self.chunks.iter_mut().rfind(|chunk| chunk.size.spans > 0) {
                 last.size.memory += spare;
             }
             let again = self.with_equal_room();
@@ -435,10 +447,12 @@ mod tests {
         };
         for (spans, room_after) in [(10, 10), (300, 300), (20_000, 0)] {
             fill(&mut block, spans);
+            block.begin_chunk(0);
             let held = block.size.memory + block.spare();
             let (taken, spare) = block.take();
             assert_eq!(taken.size(0).spans, spans as usize);
             assert_eq!(taken.size(0).memory, taken.size.memory + spare);
+            assert_eq!(taken.size(1), Size::default());
             assert!(taken.size(0).memory <= held);
             assert!(block.is_empty() && block.spans.capacity() >= room_after);
             assert!(block.spare() <= KEPT);

@@ -55,10 +55,19 @@ impl TraceChunks {
     /// The block that the next chunk is put into, and its number in this list.
     pub fn open(&mut self) -> (&mut Block, u64) {
         if self.open.is_full() {
+            self.open_another();
+        }
+        (&mut self.open, self.number)
+    }
+
+    /// Has the next chunk put into a block that has none yet. Whether it wasn't going to be.
+    pub fn open_another(&mut self) -> bool {
+        let has_chunks = !self.open.is_empty();
+        if has_chunks {
             self.open = self.close();
             self.number += 1;
         }
-        (&mut self.open, self.number)
+        has_chunks
     }
 
     /// Makes a chunk of what was lowered into the block.
@@ -69,21 +78,30 @@ impl TraceChunks {
 
     /// Starts a new chunk, into which [`TraceChunks::push`] puts spans from then on, with room for some.
     pub fn begin_chunk(&mut self, capacity: usize) {
-        self.open().0.begin_chunk(capacity);
+        // It may become large.
+        self.open_another();
+        self.open.begin_chunk(capacity);
         self.len += 1;
     }
 
     /// The trace that the last chunk belongs to, once it has a span.
     pub fn trace_id(&self) -> Option<u128> {
-        self.open.trace_id()
+        match self.closed.back() {
+            Some(last) if self.open.is_empty() => last.block.trace_id(),
+            _ => self.open.trace_id(),
+        }
     }
 
     /// Adds a span to the last chunk, or to a new one when there is none.
     pub fn push(&mut self, span: SpanDraft) {
-        if self.open.is_empty() {
+        if self.is_empty() {
             self.begin_chunk(1);
         }
-        self.size += self.open.push(span);
+        let last = match self.closed.back_mut() {
+            Some(last) if self.open.is_empty() => Arc::get_mut(&mut last.block),
+            _ => None,
+        };
+        self.size += last.unwrap_or(&mut self.open).push(span);
     }
 
     /// Notes spans that could not be made part of a chunk. They are counted as lost when the chunks
@@ -230,6 +248,19 @@ mod tests {
         );
         chunks.close();
         assert_eq!(ids(chunks), [1]);
+    }
+
+    #[test]
+    fn a_span_joins_the_last_chunk_wherever_that_is() {
+        let mut chunks = TraceChunks::default();
+        chunks.begin_chunk(1);
+        chunks.push(span(7));
+        assert!(chunks.open_another() && !chunks.open_another());
+        assert_eq!(chunks.trace_id(), Some(7));
+        chunks.push(span(7));
+        chunks.close();
+        assert_eq!((chunks.len(), chunks.size().spans), (1, 2));
+        assert_eq!(ids(chunks), [7, 7]);
     }
 
     #[test]

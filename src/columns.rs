@@ -123,6 +123,13 @@ impl Columns {
         }
     }
 
+    /// Bytes that text, tags and metrics take that were put in since.
+    pub fn memory_since(&self, mark: Mark) -> usize {
+        self.texts.len() - mark.text
+            + (self.meta.len() - mark.meta) * size_of::<(Slice, Slice)>()
+            + (self.metrics.len() - mark.metrics) * size_of::<(Slice, f64)>()
+    }
+
     /// Takes out what was put in since.
     pub fn rewind(&mut self, mark: Mark) {
         self.texts.truncate(mark.text);

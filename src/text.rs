@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 /// Where a string stands in the [`Texts`] that it was put into: its first byte in the low half, its length in
 /// the high one. In one word it stays in a register; written as two halves and read as one, it would have to
 /// wait for the memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slice(u64);
 
 impl Slice {
@@ -95,6 +95,7 @@ impl Texts {
     /// Takes out all that was put in since there were so many bytes.
     pub fn truncate(&mut self, bytes: usize) {
         self.text.truncate(bytes);
+        self.overflowed = false;
     }
 
     /// All strings, one after the other.

@@ -82,11 +82,13 @@ pub struct SimpleSpans<'a> {
 }
 
 impl SimpleSpans<'_> {
-    /// Lowers spans, from the one on that the block lacks, until there is one that is not simple.
+    /// Lowers spans, from the one on that the block lacks, until there is one that is not simple. Whether there was
+    /// none.
     ///
     /// # Errors
     /// What comes from outside, as from `Thread#kill`.
-    pub fn lower(&mut self, spans: RArray) -> Result<(), Error> {
+    pub fn lower(&mut self, spans: RArray) -> Result<bool, Error> {
+        let mut all = true;
         let mut mark = self.block.columns.mark();
         self.compactions = compaction::count();
         if let Some((read_from, _)) = self.trace_id {
@@ -95,10 +97,12 @@ impl SimpleSpans<'_> {
         // SAFETY: all that is called from here borrows what it works with, and owns numbers only.
         let read = unsafe {
             Reading::protect(|reading| {
-                while let Ok(span) = spans.entry(self.block.pending() as isize)
-                    && self.span(reading, span).is_some()
-                {
-                    mark = self.block.columns.mark();
+                while all && self.block.pending() < spans.len() {
+                    let span = spans.entry(self.block.pending() as isize);
+                    all = span.is_ok_and(|span| self.span(reading, span).is_some());
+                    if all {
+                        mark = self.block.columns.mark();
+                    }
                 }
             })
         };
@@ -110,8 +114,8 @@ impl SimpleSpans<'_> {
         ];
         match read {
             // The other way will come upon the same error, and say where.
-            Err(error) if of_times.iter().any(|class| error.is_kind_of(*class)) => Ok(()),
-            read => read,
+            Err(error) if of_times.iter().any(|class| error.is_kind_of(*class)) => Ok(false),
+            read => read.map(|()| all),
         }
     }
 
@@ -253,8 +257,8 @@ impl SimpleSpans<'_> {
         if repaired {
             return None;
         }
-        // It says the same whenever and as whatever it is read.
-        if text.unique {
+        // It says the same whenever and as whatever it is read. (There may have been no room for it.)
+        if text.unique && slice != Slice::default() {
             self.seen.put(value, slice);
         }
         Some(slice)

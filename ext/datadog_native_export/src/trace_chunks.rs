@@ -159,7 +159,8 @@ impl TraceChunks {
     }
 
     fn is_consumed(&self) -> bool {
-        self.chunks.borrow().is_none()
+        let chunks = self.chunks.try_borrow();
+        chunks.is_ok_and(|chunks| chunks.is_none())
     }
 
     /// Takes the chunks over; nobody else can use them from then on.

@@ -116,31 +116,62 @@ pub fn lower_simple(
     seen: &Seen,
 ) -> Result<bool, Error> {
     let mut tools = Tools::take();
-    if tools.odd {
-        tools.put_back();
-        return Ok(false);
+    let mut attempt = Ok(Attempt::NotSimple);
+    if !tools.odd {
+        attempt = tools.try_simple(ruby, spans, chunks, seen);
+        if let Ok(Attempt::TooLarge) = attempt {
+            chunks.open_another();
+            attempt = tools.try_simple(ruby, spans, chunks, seen);
+        }
     }
-    let (block, number) = chunks.open();
-    seen.use_for(number);
-    let result = SimpleSpans {
-        ruby,
-        variables: &mut tools.span,
-        meta_struct: &mut tools.meta_struct,
-        layouts: Layouts::default(),
-        seen,
-        block,
-        compactions: 0,
-        trace_id: &mut None,
-    }
-    .lower(spans);
     tools.put_back();
-    if result.is_ok() && block.pending() == spans.len() {
-        chunks.end_chunk();
-        return Ok(true);
+    attempt.map(|attempt| matches!(attempt, Attempt::Lowered))
+}
+
+enum Attempt {
+    Lowered,
+    NotSimple,
+    /// The chunks in the block would stay in memory as long as this large one.
+    TooLarge,
+}
+
+impl Tools {
+    /// Leaves no trace of spans that it does not lower.
+    fn try_simple(
+        &mut self,
+        ruby: &Ruby,
+        spans: RArray,
+        chunks: &mut TraceChunks,
+        seen: &Seen,
+    ) -> Result<Attempt, Error> {
+        let (block, number) = chunks.open();
+        seen.use_for(number);
+        let lowered = SimpleSpans {
+            ruby,
+            variables: &mut self.span,
+            meta_struct: &mut self.meta_struct,
+            layouts: Layouts::default(),
+            seen,
+            block,
+            compactions: 0,
+            trace_id: &mut None,
+        }
+        .lower(spans);
+        let is_too_large = block.is_pending_large() && !block.is_empty();
+        if matches!(lowered, Ok(true)) && !is_too_large {
+            chunks.end_chunk();
+            return Ok(Attempt::Lowered);
+        }
+        block.cancel_chunk();
+        seen.forget();
+        lowered.map(|all| {
+            if all {
+                Attempt::TooLarge
+            } else {
+                Attempt::NotSimple
+            }
+        })
     }
-    block.cancel_chunk();
-    seen.forget();
-    result.map(|()| false)
 }
 
 /// The spans of one trace.
@@ -148,6 +179,9 @@ pub struct Lowered(Box<Tools>);
 
 impl Lowered {
     pub fn put_into(mut self, chunks: &mut TraceChunks) {
+        if self.0.scratch.is_pending_large() {
+            chunks.open_another();
+        }
         chunks.open().0.append(&mut self.0.scratch);
         chunks.end_chunk();
         self.0.put_back();
