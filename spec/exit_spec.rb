@@ -138,6 +138,18 @@ RSpec.describe "The end of a process" do
     end
   end
 
+  it "passes over exporters that are being collected, whenever that is" do
+    hung_agent do |url|
+      [60, 180, 300, 420].each do |garbage|
+        code = "10.times { |i| export(i + 1, Exporter.new(agent_url: ARGV[0], shutdown_timeout: 0.1)) }; " \
+               "EXPORTER.shutdown; #{garbage}.times { Object.new }"
+        _, errors, status = run_ruby("#{script} #{code}", url)
+
+        expect([lost(errors), status.exitstatus]).to eq([10, 0])
+      end
+    end
+  end
+
   describe "with an agent that hangs" do
     around { |example| hung_agent { |url| (@hung = url) && example.run } }
 

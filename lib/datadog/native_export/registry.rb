@@ -18,7 +18,8 @@ module Datadog
         def add(exporter, logger)
           return unless here?
 
-          @exporters[exporter] = true
+          # In Ruby 3.1 a key may be one that was collected, unless its value was, too.
+          @exporters[exporter] = exporter
           return unless logger
 
           id = exporter.object_id
@@ -36,7 +37,7 @@ module Datadog
 
         def flush
           unsent = NativeExport.flush_all
-          told = @exporters.keys.sum { |exporter| exporter.__send__(:report_at_exit) }
+          told = @exporters.values.sum { |exporter| exporter.__send__(:report_at_exit) }
           # Those of exporters that nobody holds any more.
           tell_loss(unsent - told) { default_logger }
         end
