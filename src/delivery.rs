@@ -182,9 +182,14 @@ impl Delivery {
     ) -> Result<Response<Bytes>, Failure> {
         let mut wait = FIRST_WAIT;
         let mut tried = false;
+        // What the agent said last, unless it could not be reached since.
+        let mut refusal = None;
         loop {
             let turn = self.gate.enter(deadline).await;
-            let turn = turn.map_err(|cause| self.unreachable(part, &cause))?;
+            let turn = turn.map_err(|cause| {
+                let refusal = refusal.take();
+                refusal.unwrap_or_else(|| self.unreachable(part, &cause))
+            })?;
             if std::mem::replace(&mut tried, true) {
                 self.observer.retried();
             }
@@ -206,6 +211,7 @@ impl Delivery {
                     if !may_succeed_later(response.status()) || pause > left {
                         return Err(failure);
                     }
+                    refusal = Some(failure);
                     tokio::time::sleep(pause).await;
                     wait = (wait * 2).min(LONGEST_WAIT);
                     continue;
@@ -221,6 +227,7 @@ impl Delivery {
                 Err(_) => format!("no answer within {:.3} s", started.elapsed().as_secs_f64()),
             };
             self.gate.unreachable(&cause);
+            refusal = None;
             drop(turn);
             // What failed steps back behind the others: it may be this payload that the agent can't
             // stand.
@@ -299,8 +306,15 @@ fn may_succeed_later(status: StatusCode) -> bool {
 /// `Retry-After` in seconds; the form with a date is not used by agents.
 fn retry_after(response: &Response<Bytes>) -> Duration {
     let header = response.headers().get(RETRY_AFTER);
-    let seconds = header.and_then(|seconds| seconds.to_str().ok()?.trim().parse().ok());
-    Duration::from_secs(seconds.unwrap_or_default())
+    let seconds = header
+        .and_then(|seconds| seconds.to_str().ok())
+        .map(str::trim);
+    let seconds = seconds.filter(|seconds| seconds.bytes().all(|byte| byte.is_ascii_digit()));
+    // More than there are numbers for is still more than there is time for.
+    Duration::from_secs(seconds.map_or(0, |seconds| match seconds {
+        "" => 0,
+        digits => digits.parse().unwrap_or(u64::MAX),
+    }))
 }
 
 /// The beginning of an answer, for logs: on one line, without control characters.
