@@ -88,6 +88,7 @@ impl Block {
         }
         self.spans.truncate(self.end_of_chunks());
         self.columns.rewind(self.begun);
+        self.columns.texts.take_overflowed();
     }
 
     /// Whether they are so many that small chunks should not stay in memory because of them.

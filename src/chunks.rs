@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// About as many chunks fill a block.
-const BLOCK: usize = 8;
+const CHUNKS_OF_BLOCK: usize = 8;
 
 /// A list of chunks that is filled by one owner and then handed over whole.
 ///
@@ -18,8 +18,6 @@ const BLOCK: usize = 8;
 pub struct TraceChunks {
     closed: VecDeque<Share>,
     open: Block,
-    /// Of the block that is open.
-    number: u64,
     size: Size,
     /// Number of chunks, those without spans included.
     len: usize,
@@ -27,7 +25,7 @@ pub struct TraceChunks {
 }
 
 /// Some chunks of a block.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Share {
     block: Arc<Block>,
     chunks: Range<usize>,
@@ -44,7 +42,7 @@ pub struct Refused {
 impl TraceChunks {
     /// Makes room for more chunks.
     pub fn reserve(&mut self, chunks: usize) {
-        self.closed.reserve(chunks / BLOCK);
+        self.closed.reserve(chunks / CHUNKS_OF_BLOCK);
     }
 
     /// Has a list that is new put its chunks into memory that was used before.
@@ -53,21 +51,16 @@ impl TraceChunks {
     }
 
     /// The block that the next chunk is put into, and its number in this list.
-    pub fn open(&mut self) -> (&mut Block, u64) {
+    pub fn open(&mut self) -> (&mut Block, usize) {
         if self.open.is_full() {
             self.open_another();
         }
-        (&mut self.open, self.number)
+        (&mut self.open, self.closed.len())
     }
 
-    /// Has the next chunk put into a block that has none yet. Whether it wasn't going to be.
-    pub fn open_another(&mut self) -> bool {
-        let has_chunks = !self.open.is_empty();
-        if has_chunks {
-            self.open = self.close();
-            self.number += 1;
-        }
-        has_chunks
+    /// Has the next chunk put into a block that has none yet.
+    pub fn open_another(&mut self) {
+        self.open = self.close();
     }
 
     /// Makes a chunk of what was lowered into the block.
@@ -255,7 +248,8 @@ mod tests {
         let mut chunks = TraceChunks::default();
         chunks.begin_chunk(1);
         chunks.push(span(7));
-        assert!(chunks.open_another() && !chunks.open_another());
+        chunks.open_another();
+        assert_eq!(chunks.open().1, 1);
         assert_eq!(chunks.trace_id(), Some(7));
         chunks.push(span(7));
         chunks.close();
@@ -273,7 +267,7 @@ mod tests {
             span.set_service(text);
             chunks.push(span);
         }
-        assert!(chunks.number > 5);
+        assert!(chunks.closed.len() > 5);
         chunks.close();
         let all = chunks.size();
         let mut taken = TraceChunks::default();

@@ -123,11 +123,15 @@ impl Columns {
         }
     }
 
-    /// Bytes that text, tags and metrics take that were put in since.
+    /// Bytes that all takes that was put in since.
     pub fn memory_since(&self, mark: Mark) -> usize {
+        let extras = self.extras[mark.extras..].iter();
         self.texts.len() - mark.text
             + (self.meta.len() - mark.meta) * size_of::<(Slice, Slice)>()
             + (self.metrics.len() - mark.metrics) * size_of::<(Slice, f64)>()
+            + extras
+                .map(|extras| Size::of_extras(extras).memory)
+                .sum::<usize>()
     }
 
     /// Takes out what was put in since.
@@ -301,13 +305,6 @@ pub struct Mark {
     extras: usize,
     repaired: usize,
     left_out: usize,
-}
-
-impl Mark {
-    /// Where the tags and metrics of the next span begin.
-    pub fn tags(&self) -> (u32, u32) {
-        (self.meta as u32, self.metrics as u32)
-    }
 }
 
 /// As many, or a few more.

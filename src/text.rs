@@ -95,7 +95,6 @@ impl Texts {
     /// Takes out all that was put in since there were so many bytes.
     pub fn truncate(&mut self, bytes: usize) {
         self.text.truncate(bytes);
-        self.overflowed = false;
     }
 
     /// All strings, one after the other.

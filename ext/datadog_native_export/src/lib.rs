@@ -17,6 +17,8 @@ mod simple_span;
 mod span;
 mod span_reading;
 mod text;
+mod tools;
+mod trace;
 mod trace_chunks;
 mod tracer_span;
 

@@ -16,7 +16,7 @@ pub struct Seen {
     /// What is of an earlier round is forgotten.
     round: Cell<u16>,
     /// Which of its owner's blocks the texts stand in.
-    block: Cell<u64>,
+    block: Cell<usize>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -51,7 +51,7 @@ impl Seen {
     }
 
     /// Forgets what stands in another block.
-    pub fn use_for(&self, block: u64) {
+    pub fn use_for(&self, block: usize) {
         if self.block.replace(block) != block {
             self.forget();
         }

@@ -5,7 +5,8 @@ use crate::errors::{self, MODULE, consumed, describe, wrong_class};
 use crate::ruby::{Whole, adjust_memory};
 use crate::seen::Seen;
 use crate::span::Span;
-use crate::tracer_span::{self, Memory};
+use crate::tools::Memory;
+use crate::trace;
 use magnus::gc::Marker;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
@@ -120,7 +121,7 @@ impl TraceChunks {
         }
         if !this.lower_simple(ruby, spans, &mut chunks)? {
             drop(chunks);
-            let lowered = tracer_span::lower(ruby, spans, strict);
+            let lowered = trace::lower(ruby, spans, strict);
             chunks = this.open(ruby)?;
             match lowered {
                 Ok(lowered) => lowered.put_into(&mut chunks),
@@ -141,7 +142,7 @@ impl TraceChunks {
 
     fn lower_simple(&self, ruby: &Ruby, spans: RArray, chunks: &mut Chunks) -> Result<bool, Error> {
         match &*self.seen.borrow() {
-            Some(seen) => tracer_span::lower_simple(ruby, spans, chunks, seen),
+            Some(seen) => trace::lower_simple(ruby, spans, chunks, seen),
             None => Ok(false),
         }
     }

@@ -4,219 +4,21 @@
 //! The README has a table of what becomes of values that can't be sent as they are.
 
 use crate::errors::{broken_text, out_of_range, within, wrong_class};
-use crate::instance_variables::InstanceVariables;
 use crate::ruby::each_pair;
-use crate::seen::Seen;
-use crate::simple_span::{
-    Layouts, NO_ADDRESS, SPAN_VARIABLES, SimpleSpans, SpanVariables, Variables,
-};
+use crate::simple_span::{Layouts, NO_ADDRESS, SimpleSpans, Variables};
 use crate::text::{Text, entry};
+use crate::tools::Tools;
 use crate::{events, links, meta_struct, numbers};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Error, Float, Integer, RArray, RHash, Ruby, Value};
-use pipeline::block::Block;
-use pipeline::chunks::TraceChunks;
 use pipeline::columns::{Columns, Extras, Fields, Labels, Numbers};
 use pipeline::text::Slice;
-use std::cell::Cell;
 
-/// What is kept from one trace to the next.
-struct Tools {
-    span: SpanVariables,
-    link: InstanceVariables<5>,
-    event: InstanceVariables<3>,
-    meta_struct: InstanceVariables<1>,
-    /// Whether the last trace had a span that is not simple. The next one mostly has, too.
-    odd: bool,
-    /// Where such a trace is put together, since the Ruby code that it may call is free to use, or to send, the
-    /// list that it is meant for.
-    scratch: Block,
-    seen: Seen,
-    /// For the next list that chunks are put into.
-    spare: Option<Memory>,
-}
-
-/// What the chunks of a list are made in.
-pub struct Memory {
-    pub block: Block,
-    pub seen: Seen,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self {
-            block: Block::default(),
-            seen: Seen::new(),
-        }
-    }
-}
-
-impl Memory {
-    /// One that was used before, if there is.
-    pub fn take() -> Self {
-        let mut tools = Tools::take();
-        let memory = tools.spare.take().unwrap_or_default();
-        tools.put_back();
-        memory
-    }
-
-    /// For the next list that needs it.
-    pub fn put_back(self) {
-        self.seen.forget();
-        let mut tools = Tools::take();
-        tools.spare = Some(self);
-        tools.put_back();
-    }
-}
-
-thread_local! {
-    /// Empty while a trace is lowered: what that calls may lower another.
-    static TOOLS: Cell<Option<Box<Tools>>> = const { Cell::new(None) };
-}
-
-impl Tools {
-    fn new() -> Self {
-        Self {
-            span: InstanceVariables::new(SPAN_VARIABLES),
-            link: InstanceVariables::new([
-                "@trace_id",
-                "@span_id",
-                "@attributes",
-                "@trace_state",
-                "@trace_flags",
-            ]),
-            event: InstanceVariables::new(["@name", "@time_unix_nano", "@attributes"]),
-            meta_struct: InstanceVariables::new(["@metastruct"]),
-            odd: false,
-            scratch: Block::default(),
-            seen: Seen::new(),
-            spare: None,
-        }
-    }
-
-    fn take() -> Box<Self> {
-        TOOLS.take().unwrap_or_else(|| Box::new(Self::new()))
-    }
-
-    fn put_back(self: Box<Self>) {
-        TOOLS.set(Some(self));
-    }
-}
-
-/// Lowers the spans of one trace into the open block of `chunks`, when all of them are simple. Whether they are.
-///
-/// `seen` are the Strings whose text stands in that block. No Ruby code runs.
-///
-/// # Errors
-/// What comes from outside, as from `Thread#kill`.
-pub fn lower_simple(
-    ruby: &Ruby,
-    spans: RArray,
-    chunks: &mut TraceChunks,
-    seen: &Seen,
-) -> Result<bool, Error> {
-    let mut tools = Tools::take();
-    let mut attempt = Ok(Attempt::NotSimple);
-    if !tools.odd {
-        attempt = tools.try_simple(ruby, spans, chunks, seen);
-        if let Ok(Attempt::TooLarge) = attempt {
-            chunks.open_another();
-            attempt = tools.try_simple(ruby, spans, chunks, seen);
-        }
-    }
-    tools.put_back();
-    attempt.map(|attempt| matches!(attempt, Attempt::Lowered))
-}
-
-enum Attempt {
-    Lowered,
-    NotSimple,
-    /// The chunks in the block would stay in memory as long as this large one.
-    TooLarge,
-}
-
-impl Tools {
-    /// Leaves no trace of spans that it does not lower.
-    fn try_simple(
-        &mut self,
-        ruby: &Ruby,
-        spans: RArray,
-        chunks: &mut TraceChunks,
-        seen: &Seen,
-    ) -> Result<Attempt, Error> {
-        let (block, number) = chunks.open();
-        seen.use_for(number);
-        let lowered = SimpleSpans {
-            ruby,
-            variables: &mut self.span,
-            meta_struct: &mut self.meta_struct,
-            layouts: Layouts::default(),
-            seen,
-            block,
-            compactions: 0,
-            trace_id: &mut None,
-        }
-        .lower(spans);
-        let is_too_large = block.is_pending_large() && !block.is_empty();
-        if matches!(lowered, Ok(true)) && !is_too_large {
-            chunks.end_chunk();
-            return Ok(Attempt::Lowered);
-        }
-        block.cancel_chunk();
-        seen.forget();
-        lowered.map(|all| {
-            if all {
-                Attempt::TooLarge
-            } else {
-                Attempt::NotSimple
-            }
-        })
-    }
-}
-
-/// The spans of one trace.
-pub struct Lowered(Box<Tools>);
-
-impl Lowered {
-    pub fn put_into(mut self, chunks: &mut TraceChunks) {
-        if self.0.scratch.is_pending_large() {
-            chunks.open_another();
-        }
-        chunks.open().0.append(&mut self.0.scratch);
-        chunks.end_chunk();
-        self.0.put_back();
-    }
-}
-
-/// Lowers the spans of one trace, whatever they are.
-///
-/// # Errors
-/// What keeps the trace from being sent; when `strict`, also what else would be repaired or left
-/// out.
-pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<Lowered, Error> {
-    let mut tools = Tools::take();
-    tools.odd = false;
-    let mut lowering = Lowering {
-        ruby,
-        strict,
-        tools: &mut tools,
-        trace_id: None,
-    };
-    match lowering.trace(spans) {
-        Ok(()) => Ok(Lowered(tools)),
-        Err(error) => {
-            tools.scratch.cancel_chunk();
-            tools.put_back();
-            Err(error)
-        }
-    }
-}
-
-struct Lowering<'a> {
-    ruby: &'a Ruby,
-    strict: bool,
-    tools: &'a mut Tools,
-    trace_id: Option<(usize, u128)>,
+pub struct Lowering<'a> {
+    pub ruby: &'a Ruby,
+    pub strict: bool,
+    pub tools: &'a mut Tools,
+    pub trace_id: Option<(usize, u128)>,
 }
 
 /// What becomes of a value that can't be sent as it is.
@@ -226,7 +28,8 @@ enum Odd {
 }
 
 impl Lowering<'_> {
-    fn trace(&mut self, spans: RArray) -> Result<(), Error> {
+    /// Lowers the spans of one trace into the scratch block.
+    pub fn trace(&mut self, spans: RArray) -> Result<(), Error> {
         loop {
             let tools = &mut *self.tools;
             tools.seen.forget();
