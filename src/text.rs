@@ -147,47 +147,57 @@ impl Texts {
 
 /// Copies bytes into room of just their size, and tells whether they are ASCII. Made for a few of them, and for
 /// looking at what is on its way rather than at what has only just been written.
-#[inline]
+#[inline(always)]
 fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) -> bool {
-    match from.len() {
-        0..8 => {
-            let mut all = 0;
-            for (from, to) in from.iter().zip(to) {
-                all |= *from;
-                to.write(*from);
-            }
-            all < 0x80
-        }
-        8..16 => copy_ends::<8>(from, to),
-        16..32 => copy_ends::<16>(from, to),
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    let all = match from.len() {
+        0..4 => from.iter().zip(to).fold(0, |all, (from, to)| {
+            to.write(*from);
+            all | u64::from(*from)
+        }),
+        4..8 => copy_ends(from, to, |bytes| u32::from_ne_bytes(bytes).into()),
+        8..16 => copy_ends(from, to, u64::from_ne_bytes),
+        16..32 => copy_ends(from, to, two_words),
         _ => {
             let chunks = from.as_chunks().0.iter().zip(to.as_chunks_mut().0);
-            let are_ascii = chunks.fold(true, |are, (from, to)| are & copy_chunk::<32>(from, to));
-            are_ascii & copy_ends::<32>(from, to)
+            let all = chunks.fold(0, |all, (from, to)| all | copy_chunk(from, to, two_words));
+            all | copy_ends(from, to, two_words)
         }
-    }
+    };
+    all & HIGH_BITS == 0
 }
 
-/// Copies the first and the last bytes, which may overlap.
-#[inline]
-fn copy_ends<const N: usize>(from: &[u8], to: &mut [MaybeUninit<u8>]) -> bool {
-    let mut are_ascii = true;
-    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
-        are_ascii &= copy_chunk(from, to);
-    }
-    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
-        are_ascii &= copy_chunk(from, to);
-    }
-    are_ascii
+fn two_words(bytes: [u8; 16]) -> u64 {
+    let both = u128::from_ne_bytes(bytes);
+    both as u64 | (both >> 64) as u64
 }
 
-#[inline]
-fn copy_chunk<const N: usize>(from: &[u8; N], to: &mut [MaybeUninit<u8>; N]) -> bool {
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+/// Copies the first and the last bytes, which may overlap, and returns all bits that `bits` finds set in them.
+#[inline(always)]
+fn copy_ends<const N: usize>(
+    from: &[u8],
+    to: &mut [MaybeUninit<u8>],
+    bits: impl Fn([u8; N]) -> u64 + Copy,
+) -> u64 {
+    let mut all = 0;
+    if let (Some(from), Some(to)) = (from.first_chunk(), to.first_chunk_mut()) {
+        all |= copy_chunk(from, to, bits);
+    }
+    if let (Some(from), Some(to)) = (from.last_chunk(), to.last_chunk_mut()) {
+        all |= copy_chunk(from, to, bits);
+    }
+    all
+}
+
+#[inline(always)]
+fn copy_chunk<const N: usize>(
+    from: &[u8; N],
+    to: &mut [MaybeUninit<u8>; N],
+    bits: impl Fn([u8; N]) -> u64,
+) -> u64 {
     let bytes = *from;
     *to = bytes.map(MaybeUninit::new);
-    let words = bytes.as_chunks().0.iter();
-    words.fold(0, |all, word| all | u64::from_ne_bytes(*word)) & HIGH_BITS == 0
+    bits(bytes)
 }
 
 /// How far [`Texts::append`] has moved the strings of another.

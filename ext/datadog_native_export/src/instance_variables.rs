@@ -1,7 +1,11 @@
 //! Reading many instance variables of an object at once.
 
+use crate::ruby::fetch_address;
+use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue};
+use magnus::value::ReprValue;
 use magnus::{RObject, Value};
+use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 
 /// Names of instance variables that are read together.
@@ -12,6 +16,8 @@ pub struct InstanceVariables<const N: usize> {
     names: [rb_sys::ID; N],
     /// Index of the name that was last found at each place of the walk.
     order: [usize; PLACES],
+    /// What was found by the last walk of [`InstanceVariables::read_alike`].
+    found: [rb_sys::VALUE; N],
 }
 
 /// More instance variables than that are found, only slower.
@@ -29,36 +35,45 @@ impl<const N: usize> InstanceVariables<N> {
                 )
             }),
             order: [0; PLACES],
+            found: [NIL; N],
         }
     }
 
     /// The values, nil where the object lacks one; `None` for what is no plain object.
     pub fn read(&mut self, object: Value) -> Option<[Value; N]> {
         RObject::from_value(object)?;
-        Some(values(self.walk(object).found))
+        // SAFETY: values of a live object, or nil.
+        Some(
+            self.walk(object)
+                .found
+                .map(|value| unsafe { Value::from_raw(value) }),
+        )
     }
 
     /// As [`InstanceVariables::read`], for objects of which many follow one another that have the same
-    /// variables. The values are not on the stack, where Ruby would see them: they are valid until Ruby code
-    /// runs or objects are moved.
+    /// variables. What is returned is valid until Ruby code runs or objects are moved.
     #[inline(always)]
-    pub fn read_alike<'l>(
-        &mut self,
+    pub fn read_alike<'s>(
+        &'s mut self,
         object: Value,
-        layout: &'l mut Layout<N>,
-    ) -> Option<&'l [Value; N]> {
-        RObject::from_value(object)?;
-        if !layout.read(object) {
-            self.learn(object, layout);
-        }
-        Some(&layout.found)
+        layout: &'s Layout<N>,
+    ) -> Option<Slots<'s, N>> {
+        let object = RObject::from_value(object)?;
+        Some(match layout.slots(object) {
+            Some(slots) => slots,
+            None => self.learn(object.as_value(), layout),
+        })
     }
 
     #[inline(never)]
-    fn learn(&mut self, object: Value, layout: &mut Layout<N>) {
+    fn learn(&mut self, object: Value, layout: &Layout<N>) -> Slots<'_, N> {
         let walk = self.walk(object);
-        *layout = Layout::of(object, &walk).unwrap_or_default();
-        layout.found = values(walk.found);
+        layout.learn(object, &walk);
+        self.found = walk.found;
+        Slots {
+            slots: &self.found,
+            places: std::array::from_fn(|index| index as u8),
+        }
     }
 
     /// Looks at all variables of a plain object.
@@ -79,6 +94,7 @@ impl<const N: usize> InstanceVariables<N> {
 }
 
 const NIL: rb_sys::VALUE = rb_sys::Qnil as rb_sys::VALUE;
+const UNDEFINED: rb_sys::VALUE = rb_sys::Qundef as rb_sys::VALUE;
 
 struct Walk<'a, const N: usize> {
     variables: &'a mut InstanceVariables<N>,
@@ -98,7 +114,7 @@ extern "C" fn each<const N: usize>(
 ) -> c_int {
     // SAFETY: it is the walk of `InstanceVariables::walk`, which outlives the call and is used by it alone.
     let walk = unsafe { &mut *(walk as *mut c_void).cast::<Walk<N>>() };
-    let InstanceVariables { names, order } = walk.variables;
+    let InstanceVariables { names, order, .. } = walk.variables;
     let place = walk.count;
     walk.count += 1;
     if let Some(known) = walk.all.get_mut(place) {
@@ -119,74 +135,106 @@ extern "C" fn each<const N: usize>(
     rb_sys::st_retval::ST_CONTINUE as c_int
 }
 
-fn values<const N: usize>(found: [rb_sys::VALUE; N]) -> [Value; N] {
-    // SAFETY: values of a live object, or nil.
-    found.map(|value| unsafe { Value::from_raw(value) })
-}
-
 /// Where the objects of one kind have their variables, found out by a walk over one of them, so that
-/// the others need none: a walk is a sixth of the instructions that lower a span.
+/// the others need none: a walk is as much work as lowering half a span.
 ///
-/// It is valid until Ruby code runs, or objects are moved: from then on another kind may be known by what
-/// this one was. Rubies whose objects look otherwise than here have none.
+/// The owner marks it, or forgets it before Ruby code runs: else another kind may be known by what this one was.
+/// Rubies whose objects look otherwise than here have none.
 pub struct Layout<const N: usize> {
-    kind: Option<object::Kind>,
+    kind: Cell<Option<object::Kind>>,
     /// How many variables such an object has.
-    count: usize,
+    count: Cell<usize>,
     /// Where each of those asked for stands.
-    places: [u8; N],
-    /// The values of the object that was read last.
-    found: [Value; N],
+    places: Cell<[u8; N]>,
 }
 
 impl<const N: usize> Default for Layout<N> {
     fn default() -> Self {
         Self {
-            kind: None,
-            count: 0,
-            places: [0; N],
-            found: values([NIL; N]),
+            kind: Cell::new(None),
+            count: Cell::new(0),
+            places: Cell::new([0; N]),
         }
     }
 }
 
 impl<const N: usize> Layout<N> {
-    /// What a walk tells; `None` unless the object has the very same values in the same order.
-    fn of(object: Value, walk: &Walk<N>) -> Option<Self> {
-        let met = walk.all.get(..walk.count)?;
-        // Objects whose variables stand in a table of their own have that in the first place, and are of one
-        // kind whatever their variables are.
-        if object::first_slot(object) != Some(*met.first()?) {
-            return None;
-        }
-        // SAFETY: the object has as many variables as the walk has met, and they begin here.
-        let slots = unsafe { object::slots(object, walk.count) }?;
-        (slots == met).then(|| Self {
-            kind: Some(object::kind(object)),
-            count: walk.count,
-            places: walk.places,
-            ..Self::default()
-        })
+    pub fn forget(&self) {
+        self.kind.set(None);
     }
 
-    /// Reads a plain object, when it is of the kind that is known.
+    /// Sees to it that no other kind takes the place of the one that is known.
+    pub fn mark(&self, marker: &Marker) {
+        if let Some(kind) = self.kind.get() {
+            object::mark(kind, marker);
+        }
+    }
+
+    /// Takes over what a walk tells, if the object has the very same values in the same order.
+    fn learn(&self, object: Value, walk: &Walk<N>) {
+        self.kind.set(None);
+        let Some(met) = walk.all.get(..walk.count) else {
+            return;
+        };
+        // Objects whose variables stand in a table of their own have that in the first place, and are of one
+        // kind whatever their variables are.
+        if met.is_empty() || object::first_slot(object) != met.first().copied() {
+            return;
+        }
+        // SAFETY: the object has as many variables as the walk has met, and they begin here.
+        if unsafe { object::slots(object, walk.count) } == Some(met) {
+            self.kind.set(Some(object::kind(object)));
+            self.count.set(walk.count);
+            self.places.set(walk.places);
+        }
+    }
+
+    /// The variables of an object, when it is of the kind that is known. They are valid until Ruby code runs or objects
+    /// are moved.
     #[inline(always)]
-    fn read(&mut self, object: Value) -> bool {
-        if self.kind != Some(object::kind(object)) {
-            return false;
+    pub fn slots<'s>(&self, object: RObject) -> Option<Slots<'s, N>> {
+        let object = object.as_value();
+        if self.kind.get() != Some(object::kind(object)) {
+            return None;
         }
         // SAFETY: objects of a kind have equally many variables, or `slots` sees that they haven't.
-        let Some(slots) = (unsafe { object::slots(object, self.count) }) else {
-            return false;
-        };
-        let mut is_whole = true;
-        for (value, place) in self.found.iter_mut().zip(self.places) {
-            let slot = *slots.get(usize::from(place)).unwrap_or(&NIL);
-            is_whole &= slot != rb_sys::Qundef as rb_sys::VALUE;
-            // SAFETY: a value of a live object, or not used.
-            *value = unsafe { Value::from_raw(slot) };
+        let slots = unsafe { object::slots(object, self.count.get()) }?;
+        Some(Slots {
+            slots,
+            places: self.places.get(),
+        })
+    }
+}
+
+/// The variables of an object. They are not on the stack, where Ruby would see them.
+pub struct Slots<'s, const N: usize> {
+    slots: &'s [rb_sys::VALUE],
+    places: [u8; N],
+}
+
+impl<const N: usize> Slots<'_, N> {
+    /// Has the processor fetch them.
+    #[inline(always)]
+    pub fn fetch(&self) {
+        /// What is fetched at once, on all processors that Ruby is run on.
+        const LINE: usize = 64;
+        let bytes = self.slots.as_ptr_range();
+        for address in (bytes.start.addr()..bytes.end.addr()).step_by(LINE) {
+            fetch_address(address);
         }
-        is_whole
+    }
+
+    /// The value of the variable that was named at `index`, nil where the object lacks it.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Value {
+        let place = usize::from(self.places[index]);
+        let slot = self.slots.get(place).copied().unwrap_or(NIL);
+        let value = match slot {
+            UNDEFINED => NIL,
+            value => value,
+        };
+        // SAFETY: a value of a live object, or nil.
+        unsafe { Value::from_raw(value) }
     }
 }
 
@@ -195,7 +243,8 @@ impl<const N: usize> Layout<N> {
 #[cfg(ruby_3_1)]
 mod object {
     use magnus::Value;
-    use magnus::rb_sys::AsRawValue;
+    use magnus::gc::Marker;
+    use magnus::rb_sys::{AsRawValue, FromRawValue};
 
     /// The class, or the singleton class.
     pub type Kind = rb_sys::VALUE;
@@ -204,6 +253,12 @@ mod object {
     pub fn kind(object: Value) -> Kind {
         // SAFETY: a plain object is on the heap and has a header.
         unsafe { (*(object.as_raw() as *const rb_sys::RBasic)).klass }
+    }
+
+    /// It is neither collected nor moved.
+    pub fn mark(kind: Kind, marker: &Marker) {
+        // SAFETY: it was the class of a live object, and was marked ever since.
+        marker.mark(unsafe { Value::from_raw(kind) });
     }
 
     /// What stands in the first slot.
@@ -221,7 +276,7 @@ mod object {
         // SAFETY: as promised.
         let (slots, rest) = unsafe { all_slots(object) }.split_at_checked(count)?;
         rest.iter()
-            .all(|value| *value == rb_sys::Qundef as rb_sys::VALUE)
+            .all(|value| *value == super::UNDEFINED)
             .then_some(slots)
     }
 
@@ -250,6 +305,7 @@ mod object {
 #[cfg(all(any(ruby_3_2, ruby_3_3, ruby_3_4), target_pointer_width = "64"))]
 mod object {
     use magnus::Value;
+    use magnus::gc::Marker;
     use magnus::rb_sys::AsRawValue;
 
     /// The flags that hold the shape (`SHAPE_FLAG_SHIFT` in Ruby's `shape.h`).
@@ -260,6 +316,9 @@ mod object {
         // SAFETY: a plain object is on the heap and has a header.
         (unsafe { (*(object.as_raw() as *const rb_sys::RBasic)).flags } >> 32) as Kind
     }
+
+    /// Shapes stay as long as the process.
+    pub fn mark(_: Kind, _: &Marker) {}
 
     /// What stands in the first slot.
     pub fn first_slot(object: Value) -> Option<rb_sys::VALUE> {
@@ -289,10 +348,13 @@ mod object {
 )))]
 mod object {
     use magnus::Value;
+    use magnus::gc::Marker;
 
     pub type Kind = ();
 
     pub fn kind(_: Value) -> Kind {}
+
+    pub fn mark(_: Kind, _: &Marker) {}
 
     pub fn first_slot(_: Value) -> Option<rb_sys::VALUE> {
         None

@@ -1,12 +1,14 @@
 //! The Ruby classes of `datadog-native-export`: they lower Ruby values into spans and hand them to
 //! the pipeline.
 
+mod ahead;
 mod compaction;
 mod errors;
 mod events;
 mod exporter;
 mod gvl;
 mod instance_variables;
+mod known;
 mod links;
 mod meta_struct;
 mod numbers;

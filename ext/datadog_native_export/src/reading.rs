@@ -1,7 +1,9 @@
 //! Reading Ruby objects where no Ruby code runs, and what is raised is caught further out.
 
+use crate::ruby::is_exactly;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, RHash, Time, Value};
+use magnus::value::ReprValue;
+use magnus::{Error, RHash, RTypedData, Ruby, Time, Value};
 use std::ffi::{c_int, c_void};
 
 /// Reads of Ruby objects, all under one `protect`.
@@ -51,9 +53,14 @@ impl Reading {
         unsafe { hash_foreach(hash.as_raw(), Some(pair::<F>), each) };
     }
 
-    /// Nanoseconds since the epoch, as far as 64 bits hold them.
+    /// Nanoseconds since the epoch of a Time, as far as 64 bits hold them.
     #[inline]
-    pub fn nanoseconds(&self, time: Time) -> Option<i64> {
+    pub fn nanoseconds(&self, ruby: &Ruby, time: Value) -> Option<i64> {
+        let time = RTypedData::from_value(time)?;
+        // Whether it is of a subclass takes a call.
+        if !is_exactly(time, ruby.class_time()) {
+            Time::from_value(time.as_value())?;
+        }
         // SAFETY: it is a Time; what is raised for one out of range is caught by `protect`.
         let time = unsafe { rb_sys::rb_time_timespec(time.as_raw()) };
         time.tv_sec

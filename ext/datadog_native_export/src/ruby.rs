@@ -5,7 +5,7 @@
 use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, Object, RClass, RHash, RString, Symbol, Value};
+use magnus::{Error, Object, RArray, RClass, RHash, RString, Symbol, Value};
 use pipeline::text::{Slice, Texts};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
@@ -125,6 +125,34 @@ pub fn address(value: Value) -> usize {
 pub unsafe fn at_address(address: usize) -> Value {
     // SAFETY: as promised.
     unsafe { Value::from_raw(address as _) }
+}
+
+/// The values after the one at an index of an Array, as far as there are any.
+#[inline(always)]
+pub fn values_after<const N: usize>(array: RArray, index: usize) -> [Option<Value>; N] {
+    // SAFETY: nothing calls Ruby while the slice is used.
+    let all = unsafe { array.as_slice() };
+    let rest = all.get(index + 1..).unwrap_or_default();
+    std::array::from_fn(|after| rest.get(after).copied())
+}
+
+/// Has the processor fetch an object, which is not read.
+#[inline]
+pub fn fetch(object: Value) {
+    fetch_address(address(object));
+}
+
+/// Has the processor fetch the memory at an address, which is not read, and need not be anybody's.
+#[inline]
+pub fn fetch_address(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it has no effect that a program could notice, whatever the address is.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// Whether two values are one object.

@@ -9,8 +9,8 @@ use std::cell::Cell;
 /// Strings that were put into a block, by their address: keys, and values that are literals, are the same
 /// objects in span after span. Each may take the place of another, and is forgotten then.
 ///
-/// An address says nothing when its object is gone, was moved or has changed. So these are frozen, and either the
-/// owner marks them, which keeps them where they are, or they are forgotten before Ruby code runs.
+/// An address says nothing when its object is gone, was moved or has changed. So these are frozen, and marking them
+/// keeps them where they are.
 pub struct Seen {
     places: Box<[Cell<Place>; Seen::PLACES]>,
     /// What is of an earlier round is forgotten.
@@ -25,18 +25,20 @@ struct Place {
     slice: Slice,
 }
 
-impl Seen {
-    const PLACES: usize = 512;
-    /// Objects have no addresses of more bits than this, since nobody asks the kernel for higher ones.
-    const ADDRESS_BITS: u32 = 48;
-
-    pub fn new() -> Self {
+impl Default for Seen {
+    fn default() -> Self {
         Self {
             places: Box::new(std::array::from_fn(|_| Cell::default())),
             round: Cell::new(1),
             block: Cell::new(0),
         }
     }
+}
+
+impl Seen {
+    const PLACES: usize = 512;
+    /// Objects have no addresses of more bits than this, since nobody asks the kernel for higher ones.
+    const ADDRESS_BITS: u32 = 48;
 
     pub fn forget(&self) {
         match self.round.get().checked_add(1) {
@@ -57,16 +59,19 @@ impl Seen {
         }
     }
 
-    #[inline(always)]
-    pub fn get(&self, value: Value) -> Option<Slice> {
-        let place = self.places[Self::index(value)].get();
-        (place.string == self.string(value)).then_some(place.slice)
+    /// For looking at many, until what is here is forgotten.
+    #[inline]
+    pub fn glance(&self) -> Glance<'_> {
+        Glance {
+            places: &self.places,
+            round_bits: self.round_bits(),
+        }
     }
 
     #[inline]
     pub fn put(&self, value: Value, slice: Slice) {
-        self.places[Self::index(value)].set(Place {
-            string: self.string(value),
+        self.places[index(value)].set(Place {
+            string: address(value) as u64 ^ self.round_bits(),
             slice,
         });
     }
@@ -82,20 +87,29 @@ impl Seen {
         }
     }
 
-    /// A String of this round, in one word.
-    #[inline]
-    fn string(&self, value: Value) -> u64 {
-        address(value) as u64 ^ self.round_bits()
-    }
-
     #[inline]
     fn round_bits(&self) -> u64 {
         u64::from(self.round.get()) << Self::ADDRESS_BITS
     }
+}
 
-    /// Objects stand at multiples of 8.
-    #[inline]
-    fn index(value: Value) -> usize {
-        (address(value) >> 3) % Self::PLACES
+/// What is read of a [`Seen`] for each text.
+#[derive(Clone, Copy)]
+pub struct Glance<'s> {
+    places: &'s [Cell<Place>; Seen::PLACES],
+    round_bits: u64,
+}
+
+impl Glance<'_> {
+    #[inline(always)]
+    pub fn get(self, value: Value) -> Option<Slice> {
+        let place = self.places[index(value)].get();
+        (place.string == address(value) as u64 ^ self.round_bits).then_some(place.slice)
     }
+}
+
+/// Objects stand at multiples of 8.
+#[inline(always)]
+fn index(value: Value) -> usize {
+    (address(value) >> 3) % Seen::PLACES
 }

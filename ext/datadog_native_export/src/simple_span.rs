@@ -2,15 +2,17 @@
 //! nearly all of them. It calls no Ruby code and makes no error; what it does not take is lowered in
 //! the other way, by [`crate::tracer_span`].
 
+use crate::ahead;
 use crate::compaction;
-use crate::instance_variables::{InstanceVariables, Layout};
+use crate::instance_variables::{InstanceVariables, Slots};
+use crate::known::Known;
 use crate::numbers::simple_metric;
 use crate::reading::Reading;
 use crate::ruby::{Whole, address, fixnum};
-use crate::seen::Seen;
+use crate::seen::Glance;
 use crate::text::Text;
 use magnus::value::ReprValue;
-use magnus::{Error, Float, RArray, RHash, Ruby, Time, Value};
+use magnus::{Error, Float, RArray, RHash, Ruby, Value};
 use pipeline::block::Block;
 use pipeline::columns::{Fields, Labels, Numbers};
 use pipeline::text::Slice;
@@ -27,10 +29,23 @@ macro_rules! span_variables {
         }
 
         impl From<[Value; SPAN_VARIABLES_COUNT]> for Variables {
-            #[inline(always)]
             fn from([$($field),*]: [Value; SPAN_VARIABLES_COUNT]) -> Self {
                 Self { $($field),* }
             }
+        }
+
+        #[allow(non_camel_case_types)]
+        enum Index {
+            $($field,)*
+        }
+
+        impl Slots<'_, SPAN_VARIABLES_COUNT> {
+            $(
+                #[inline(always)]
+                pub fn $field(&self) -> Value {
+                    self.get(Index::$field as usize)
+                }
+            )*
         }
     };
 }
@@ -60,20 +75,11 @@ pub type SpanVariables = InstanceVariables<SPAN_VARIABLES_COUNT>;
 /// ones.
 pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 
-/// Where spans and their structured tags have their variables.
-#[derive(Default)]
-pub struct Layouts {
-    span: Layout<SPAN_VARIABLES_COUNT>,
-    meta_struct: Layout<1>,
-}
-
 /// The part of a trace that is lowered without calling Ruby.
 pub struct SimpleSpans<'a> {
     pub ruby: &'a Ruby,
-    pub variables: &'a mut SpanVariables,
     pub meta_struct: &'a mut InstanceVariables<1>,
-    pub layouts: Layouts,
-    pub seen: &'a Seen,
+    pub known: &'a Known,
     pub block: &'a mut Block,
     /// How often objects had been moved when this began.
     pub compactions: u64,
@@ -87,7 +93,7 @@ impl SimpleSpans<'_> {
     ///
     /// # Errors
     /// What comes from outside, as from `Thread#kill`.
-    pub fn lower(&mut self, spans: RArray) -> Result<bool, Error> {
+    pub fn lower(&mut self, variables: &mut SpanVariables, spans: RArray) -> Result<bool, Error> {
         let mut all = true;
         let mut mark = self.block.columns.mark();
         self.compactions = compaction::count();
@@ -98,8 +104,9 @@ impl SimpleSpans<'_> {
         let read = unsafe {
             Reading::protect(|reading| {
                 while all && self.block.pending() < spans.len() {
+                    ahead::look(spans, self.block.pending(), &self.known.layouts);
                     let span = spans.entry(self.block.pending() as isize);
-                    all = span.is_ok_and(|span| self.span(reading, span).is_some());
+                    all = span.is_ok_and(|span| self.span(reading, variables, span).is_some());
                     if all {
                         mark = self.block.columns.mark();
                     }
@@ -120,47 +127,53 @@ impl SimpleSpans<'_> {
     }
 
     #[inline]
-    fn span(&mut self, reading: &Reading, span: Value) -> Option<()> {
-        let values = self.variables.read_alike(span, &mut self.layouts.span)?;
-        let span = Variables::from(*values);
-        self.trace_id(span.trace_id)?;
-        let start = self.time(reading, span.start)?;
-        let duration = if span.duration.is_nil() && !span.end.is_nil() {
-            self.time(reading, span.end)?.checked_sub(start)?
-        } else {
-            self.seconds(span.duration)?
-        };
-        let has_extras = !is_empty(span.links)
-            || !is_empty(span.events)
-            || !self.is_empty_struct(span.metastruct);
+    fn span(
+        &mut self,
+        reading: &Reading,
+        variables: &mut SpanVariables,
+        span: Value,
+    ) -> Option<()> {
+        let span = variables.read_alike(span, &self.known.layouts.span)?;
+        self.trace_id(span.trace_id())?;
+        let has_extras = !is_empty(span.links())
+            || !is_empty(span.events())
+            || !self.is_empty_struct(span.metastruct());
         if has_extras {
             return None;
         }
-        let numbers = Numbers {
-            span_id: self.id(span.id).filter(|id| *id != 0)?,
-            parent_id: if span.parent_id.is_nil() {
-                0
-            } else {
-                self.id(span.parent_id)?
-            },
-            start,
-            duration,
-            error: if span.status.is_nil() {
-                0
-            } else {
-                fixnum(span.status)?.try_into().ok()?
-            },
-        };
         let labels = Labels {
-            name: self.label(span.name)?,
-            service: self.label(span.service)?,
-            resource: self.label(span.resource)?,
-            r#type: self.label(span.r#type)?,
+            name: self.label(span.name())?,
+            service: self.label(span.service())?,
+            resource: self.label(span.resource())?,
+            r#type: self.label(span.r#type())?,
         };
-        self.meta(reading, span.meta)?;
-        self.metrics(reading, span.metrics)?;
+        self.meta(reading, span.meta())?;
+        self.metrics(reading, span.metrics())?;
+        let span_id = self.id(span.id()).filter(|id| *id != 0)?;
+        let parent_id = match span.parent_id() {
+            none if none.is_nil() => 0,
+            id => self.id(id)?,
+        };
+        let error = match span.status() {
+            none if none.is_nil() => 0,
+            status => fixnum(status)?.try_into().ok()?,
+        };
+        // Last, because a Time that is a Rational inside calls methods of it, which might change the span.
+        let (start, end, duration) = (span.start(), span.end(), span.duration());
+        let start = self.time(reading, start)?;
+        let duration = if duration.is_nil() && !end.is_nil() {
+            self.time(reading, end)?.checked_sub(start)?
+        } else {
+            self.seconds(duration)?
+        };
         self.block.end_span(Fields {
-            numbers,
+            numbers: Numbers {
+                span_id,
+                parent_id,
+                start,
+                duration,
+                error,
+            },
             labels,
             ..Fields::default()
         });
@@ -195,7 +208,7 @@ impl SimpleSpans<'_> {
         if value.is_nil() {
             return Some(0);
         }
-        let nanoseconds = reading.nanoseconds(Time::from_value(value)?);
+        let nanoseconds = reading.nanoseconds(self.ruby, value);
         // A Time that is a Rational inside makes objects, for which others may have been moved, those that were
         // read of this span among them.
         (compaction::count() == self.compactions).then_some(nanoseconds?)
@@ -218,9 +231,9 @@ impl SimpleSpans<'_> {
         if value.is_nil() {
             return true;
         }
-        let layout = &mut self.layouts.meta_struct;
+        let layout = &self.known.layouts.meta_struct;
         let read = self.meta_struct.read_alike(value, layout);
-        let hash = read.map_or(value, |[hash]| *hash);
+        let hash = read.map_or(value, |slots| slots.get(0));
         hash.is_nil() || RHash::from_value(hash).is_some_and(|hash| hash.is_empty())
     }
 
@@ -229,27 +242,11 @@ impl SimpleSpans<'_> {
         if value.is_nil() {
             return Some(Slice::default());
         }
-        self.text(value)
+        self.text(self.known.seen.glance(), value)
     }
 
-    #[inline(always)]
-    fn text(&mut self, value: Value) -> Option<Slice> {
-        match self.seen.get(value) {
-            Some(slice) => Some(slice),
-            None => self.put(value, false),
-        }
-    }
-
-    /// As [`SimpleSpans::text`], for a text that no other key of the Hash can have.
-    #[inline(always)]
-    fn key(&mut self, value: Value) -> Option<Slice> {
-        match self.seen.get(value) {
-            Some(slice) => Some(slice),
-            None => self.put(value, true),
-        }
-    }
-
-    /// Puts a text in, and remembers it where it can be had again.
+    /// Puts a text in, and remembers it where it can be had again. `unique` ones alone, if that is asked for: no
+    /// other key of a Hash can have their text.
     #[inline(never)]
     fn put(&mut self, value: Value, unique: bool) -> Option<Slice> {
         let text = Text::simple(self.ruby, value).filter(|text| text.unique || !unique)?;
@@ -259,7 +256,7 @@ impl SimpleSpans<'_> {
         }
         // It says the same whenever and as whatever it is read. (There may have been no room for it.)
         if text.unique && slice != Slice::default() {
-            self.seen.put(value, slice);
+            self.known.seen.put(value, slice);
         }
         Some(slice)
     }
@@ -269,18 +266,19 @@ impl SimpleSpans<'_> {
         let Some(hash) = RHash::from_value(hash) else {
             return hash.is_nil().then_some(());
         };
-        let mut read = Some(());
+        let seen = self.known.seen.glance();
+        let mut is_simple = true;
         let each = |key, value| {
-            read = self.key(key).and_then(|key| {
-                let value = self.text(value)?;
-                self.block.columns.meta.push((key, value));
-                Some(())
-            });
-            read.is_some()
+            let pair = self.pair(seen, key, |this| this.text(seen, value));
+            match pair {
+                Some(pair) => self.block.columns.meta.push(pair),
+                None => is_simple = false,
+            }
+            pair.is_some()
         };
         // SAFETY: reading Strings calls no Ruby, and nothing in it can panic.
         unsafe { reading.each_pair(hash, each) };
-        read
+        is_simple.then_some(())
     }
 
     #[inline]
@@ -288,18 +286,42 @@ impl SimpleSpans<'_> {
         let Some(hash) = RHash::from_value(hash) else {
             return hash.is_nil().then_some(());
         };
-        let mut read = Some(());
+        let seen = self.known.seen.glance();
+        let mut is_simple = true;
         let each = |key, value| {
-            read = self.key(key).and_then(|key| {
-                let value = simple_metric(value)?;
-                self.block.columns.metrics.push((key, value));
-                Some(())
-            });
-            read.is_some()
+            let pair = self.pair(seen, key, |_| simple_metric(value));
+            match pair {
+                Some(pair) => self.block.columns.metrics.push(pair),
+                None => is_simple = false,
+            }
+            pair.is_some()
         };
         // SAFETY: as above.
         unsafe { reading.each_pair(hash, each) };
-        read
+        is_simple.then_some(())
+    }
+
+    /// An entry of a Hash.
+    #[inline(always)]
+    fn pair<V>(
+        &mut self,
+        seen: Glance,
+        key: Value,
+        value: impl FnOnce(&mut Self) -> Option<V>,
+    ) -> Option<(Slice, V)> {
+        let key = match seen.get(key) {
+            Some(slice) => slice,
+            None => self.put(key, true)?,
+        };
+        Some((key, value(self)?))
+    }
+
+    #[inline(always)]
+    fn text(&mut self, seen: Glance, value: Value) -> Option<Slice> {
+        match seen.get(value) {
+            Some(slice) => Some(slice),
+            None => self.put(value, false),
+        }
     }
 }
 

@@ -58,9 +58,14 @@ impl Text {
         let facts = StringFacts::of(string);
         let is_ascii = facts.coderange == Coderange::SevenBit;
         let is_utf8 = facts.encoding == Encodings::UTF8;
-        let is_read_as_utf8 =
-            is_utf8 || matches!(facts.encoding, Encodings::BINARY | Encodings::US_ASCII);
-        (is_read_as_utf8 || is_ascii).then(|| Self {
+        let is_read_as_utf8 = matches!(
+            facts.encoding,
+            Encodings::UTF8 | Encodings::BINARY | Encodings::US_ASCII
+        );
+        if !is_read_as_utf8 && !is_ascii {
+            return None;
+        }
+        Some(Self {
             string,
             replaced: false,
             unique: facts.frozen

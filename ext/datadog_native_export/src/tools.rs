@@ -1,7 +1,7 @@
 //! What a thread keeps from one trace to the next.
 
 use crate::instance_variables::InstanceVariables;
-use crate::seen::Seen;
+use crate::known::Known;
 use crate::simple_span::{SPAN_VARIABLES, SpanVariables};
 use pipeline::block::Block;
 use std::cell::Cell;
@@ -16,24 +16,16 @@ pub struct Tools {
     /// Where such a trace is put together, since the Ruby code that it may call is free to use, or to send, the
     /// list that it is meant for.
     pub scratch: Block,
-    pub seen: Seen,
+    pub known: Known,
     /// For the next list that chunks are put into.
     spare: Option<Memory>,
 }
 
 /// What the chunks of a list are made in.
+#[derive(Default)]
 pub struct Memory {
     pub block: Block,
-    pub seen: Seen,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self {
-            block: Block::default(),
-            seen: Seen::new(),
-        }
-    }
+    pub known: Known,
 }
 
 impl Memory {
@@ -47,7 +39,7 @@ impl Memory {
 
     /// For the next list that needs it.
     pub fn put_back(self) {
-        self.seen.forget();
+        self.known.forget();
         let mut tools = Tools::take();
         tools.spare = Some(self);
         tools.put_back();
@@ -74,7 +66,7 @@ impl Tools {
             meta_struct: InstanceVariables::new(["@metastruct"]),
             odd: false,
             scratch: Block::default(),
-            seen: Seen::new(),
+            known: Known::default(),
             spare: None,
         }
     }

@@ -1,8 +1,8 @@
 //! Lowering the spans of one trace: into the block that their list has open when all of them are simple, or else apart
 //! from it.
 
-use crate::seen::Seen;
-use crate::simple_span::{Layouts, SimpleSpans};
+use crate::known::Known;
+use crate::simple_span::SimpleSpans;
 use crate::tools::Tools;
 use crate::tracer_span::Lowering;
 use magnus::{Error, RArray, Ruby};
@@ -10,7 +10,7 @@ use pipeline::chunks::TraceChunks;
 
 /// Lowers the spans of one trace into the open block of `chunks`, when all of them are simple. Whether they are.
 ///
-/// `seen` are the Strings whose text stands in that block. No Ruby code runs.
+/// What is `known` is of that block, and is marked. No Ruby code runs.
 ///
 /// # Errors
 /// What comes from outside, as from `Thread#kill`.
@@ -18,15 +18,15 @@ pub fn lower_simple(
     ruby: &Ruby,
     spans: RArray,
     chunks: &mut TraceChunks,
-    seen: &Seen,
+    known: &Known,
 ) -> Result<bool, Error> {
     let mut tools = Tools::take();
     let mut attempt = Ok(Attempt::NotSimple);
     if !tools.odd {
-        attempt = tools.try_simple(ruby, spans, chunks, seen);
+        attempt = tools.try_simple(ruby, spans, chunks, known);
         if let Ok(Attempt::TooLarge) = attempt {
             chunks.open_another();
-            attempt = tools.try_simple(ruby, spans, chunks, seen);
+            attempt = tools.try_simple(ruby, spans, chunks, known);
         }
     }
     tools.put_back();
@@ -47,28 +47,26 @@ impl Tools {
         ruby: &Ruby,
         spans: RArray,
         chunks: &mut TraceChunks,
-        seen: &Seen,
+        known: &Known,
     ) -> Result<Attempt, Error> {
         let (block, number) = chunks.open();
-        seen.use_for(number);
+        known.seen.use_for(number);
         let lowered = SimpleSpans {
             ruby,
-            variables: &mut self.span,
             meta_struct: &mut self.meta_struct,
-            layouts: Layouts::default(),
-            seen,
+            known,
             block,
             compactions: 0,
             trace_id: &mut None,
         }
-        .lower(spans);
+        .lower(&mut self.span, spans);
         let is_too_large = block.is_pending_large() && !block.is_empty();
         if matches!(lowered, Ok(true)) && !is_too_large {
             chunks.end_chunk();
             return Ok(Attempt::Lowered);
         }
         block.cancel_chunk();
-        seen.forget();
+        known.seen.forget();
         lowered.map(|all| {
             if all {
                 Attempt::TooLarge

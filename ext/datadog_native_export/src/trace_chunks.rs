@@ -2,8 +2,8 @@
 //! `lib/datadog/native_export/trace_chunks.rb`.
 
 use crate::errors::{self, MODULE, consumed, describe, wrong_class};
+use crate::known::Known;
 use crate::ruby::{Whole, adjust_memory};
-use crate::seen::Seen;
 use crate::span::Span;
 use crate::tools::Memory;
 use crate::trace;
@@ -28,8 +28,8 @@ const LARGEST_CAPACITY: usize = 1_000;
 )]
 pub struct TraceChunks {
     chunks: RefCell<Option<Chunks>>,
-    /// Strings whose text stands in the block that is open.
-    seen: RefCell<Option<Seen>>,
+    /// Of what stands in the block that is open.
+    known: RefCell<Option<Known>>,
     /// Bytes of memory that the garbage collector was told of.
     told: Cell<isize>,
 }
@@ -38,7 +38,7 @@ impl Default for TraceChunks {
     fn default() -> Self {
         Self {
             chunks: RefCell::new(Some(Chunks::default())),
-            seen: RefCell::default(),
+            known: RefCell::default(),
             told: Cell::new(0),
         }
     }
@@ -53,10 +53,10 @@ impl Drop for TraceChunks {
 impl DataTypeFunctions for TraceChunks {
     fn mark(&self, marker: &Marker) {
         // Nobody borrows it for writing while Ruby could collect.
-        if let Ok(seen) = self.seen.try_borrow()
-            && let Some(seen) = seen.as_ref()
+        if let Ok(known) = self.known.try_borrow()
+            && let Some(known) = known.as_ref()
         {
-            seen.mark(marker);
+            known.mark(marker);
         }
     }
 
@@ -141,8 +141,8 @@ impl TraceChunks {
     }
 
     fn lower_simple(&self, ruby: &Ruby, spans: RArray, chunks: &mut Chunks) -> Result<bool, Error> {
-        match &*self.seen.borrow() {
-            Some(seen) => trace::lower_simple(ruby, spans, chunks, seen),
+        match &*self.known.borrow() {
+            Some(known) => trace::lower_simple(ruby, spans, chunks, known),
             None => Ok(false),
         }
     }
@@ -170,8 +170,8 @@ impl TraceChunks {
         let mut chunks = chunks.ok_or_else(|| consumed(ruby, "TraceChunks"))?;
         self.tell(0);
         let block = chunks.close();
-        if let Some(seen) = self.seen.take() {
-            Memory { block, seen }.put_back();
+        if let Some(known) = self.known.take() {
+            Memory { block, known }.put_back();
         }
         Ok(chunks)
     }
@@ -185,10 +185,10 @@ impl TraceChunks {
     /// The chunks, with what the next one can be made in.
     fn ready(&self, ruby: &Ruby) -> Result<RefMut<'_, Chunks>, Error> {
         let mut chunks = self.open(ruby)?;
-        if self.seen.borrow().is_none() {
-            let Memory { block, seen } = Memory::take();
+        if self.known.borrow().is_none() {
+            let Memory { block, known } = Memory::take();
             chunks.lend(block);
-            self.seen.replace(Some(seen));
+            self.known.replace(Some(known));
         }
         Ok(chunks)
     }

@@ -5,7 +5,7 @@
 
 use crate::errors::{broken_text, out_of_range, within, wrong_class};
 use crate::ruby::each_pair;
-use crate::simple_span::{Layouts, NO_ADDRESS, SimpleSpans, Variables};
+use crate::simple_span::{NO_ADDRESS, SimpleSpans, Variables};
 use crate::text::{Text, entry};
 use crate::tools::Tools;
 use crate::{events, links, meta_struct, numbers};
@@ -32,18 +32,16 @@ impl Lowering<'_> {
     pub fn trace(&mut self, spans: RArray) -> Result<(), Error> {
         loop {
             let tools = &mut *self.tools;
-            tools.seen.forget();
+            tools.known.forget();
             let mut simple = SimpleSpans {
                 ruby: self.ruby,
-                variables: &mut tools.span,
                 meta_struct: &mut tools.meta_struct,
-                layouts: Layouts::default(),
-                seen: &tools.seen,
+                known: &tools.known,
                 block: &mut tools.scratch,
                 compactions: 0,
                 trace_id: &mut self.trace_id,
             };
-            simple.lower(spans)?;
+            simple.lower(&mut tools.span, spans)?;
             let index = tools.scratch.pending();
             // Looked at anew: rare values call Ruby code, which may change the Array.
             if index >= spans.len() {
