@@ -260,7 +260,9 @@ RSpec.describe Datadog::NativeExport::Exporter do
       end
     end
 
-    it "gives way to Ctrl-C, with another thread alive" do
+    # Flushes in a forked process, with the given number of other threads, and yields once it waits. What is returned is
+    # when that was interrupted.
+    def interrupted(threads)
       hung_agent do |url|
         reader, writer = IO.pipe
         pid = Process.fork do
@@ -268,23 +270,42 @@ RSpec.describe Datadog::NativeExport::Exporter do
           trap("INT", "DEFAULT")
           exporter = exporter(url)
           exporter.export(build_chunks(1))
-          Thread.new { sleep }
-          begin
-            writer << "."
-            exporter.flush(timeout: 30)
-          rescue Interrupt
-            writer << Process.clock_gettime(Process::CLOCK_MONOTONIC)
-          end
+          threads.times { Thread.new { sleep } }
+          writer << "."
+          exporter.flush(timeout: 30)
+        rescue Interrupt
+          writer << now
+        ensure
           exit!(0)
         end
         writer.close
         reader.readpartial(1)
-        sleep 0.1
-        sent = now
-        Process.kill("INT", pid)
-        expect(Float(reader.read) - sent).to be < 0.5
+        wait_until { File.read("/proc/#{pid}/stat")[/\) (\w)/, 1] == "S" }
+        yield pid
         Process.wait(pid)
+        Float(reader.read)
       end
+    end
+
+    [0, 1].each do |threads|
+      it "gives way to Ctrl-C, with #{threads} other threads alive" do
+        sent = nil
+        interrupted = interrupted(threads) do |pid|
+          sent = now
+          Process.kill("INT", pid)
+        end
+        expect(interrupted - sent).to be < 0.5
+      end
+    end
+
+    it "starts no thread to wait" do
+      ours_and_rubys_own = /\Add-native|timer/
+      tasks = nil
+      interrupted(0) do |pid|
+        tasks = Dir["/proc/#{pid}/task/*/comm"].map { |path| File.read(path) }
+        Process.kill("INT", pid)
+      end
+      expect(tasks.grep_v(ours_and_rubys_own).size).to eq 1
     end
 
     it "waits on after a signal that is merely handled" do

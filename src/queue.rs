@@ -20,7 +20,8 @@ use crate::stats::{Loss, Stats, Times};
 use crate::trouble::Trouble;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -35,8 +36,6 @@ pub struct Queue {
     flush_interval: Duration,
     shutdown_timeout: Duration,
     state: Mutex<State>,
-    /// Wakes threads that wait for an answer.
-    answered: Condvar,
     /// Wakes the sender.
     work: Notify,
     has_lines: AtomicBool,
@@ -56,11 +55,20 @@ struct State {
     in_flight: Vec<u64>,
     /// What they hold, encoded payloads included.
     in_flight_size: Size,
+    /// Threads that wait for an answer.
+    waiters: Vec<Thread>,
     closing: bool,
     ended: bool,
     stats: Stats,
     times: Times,
     trouble: Trouble,
+}
+
+impl State {
+    /// Has those who wait look again at what they wait for.
+    fn wake_waiters(&self) {
+        self.waiters.iter().for_each(Thread::unpark);
+    }
 }
 
 struct Entry {
@@ -78,7 +86,6 @@ impl Queue {
             flush_interval: config.flush_interval,
             shutdown_timeout: config.shutdown_timeout,
             state: Mutex::default(),
-            answered: Condvar::new(),
             work: Notify::new(),
             has_lines: AtomicBool::new(false),
             rates: Rates::default(),
@@ -161,7 +168,7 @@ impl Queue {
         }
         // What was evicted is answered for, and freed here, without the lock.
         if !evicted.is_empty() {
-            self.answered.notify_all();
+            self.lock().wake_waiters();
         }
         lost == 0
     }
@@ -288,9 +295,9 @@ impl Queue {
             let detail = "the sender could not be started";
             self.count_lost(&mut state, spans as u64, Loss::Internal, detail);
         }
+        state.wake_waiters();
         drop(state);
         drop(unsent);
-        self.answered.notify_all();
     }
 
     fn take_due(self: &Arc<Self>) -> Take {

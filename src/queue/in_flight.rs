@@ -56,8 +56,7 @@ impl Drop for InFlight {
         *self.reply.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         let mut state = self.queue.lock();
         state.in_flight.retain(|first| *first != self.first);
-        drop(state);
-        self.queue.answered.notify_all();
+        state.wake_waiters();
     }
 }
 

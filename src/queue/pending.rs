@@ -2,8 +2,9 @@
 
 use super::{Answer, Queue, ReplySlot, State};
 use crate::fork::generation;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// What a thread waits for.
@@ -24,15 +25,18 @@ pub struct Pending {
     queue: Arc<Queue>,
     process: u64,
     goal: Goal,
+    waiter: Thread,
     interrupted: AtomicBool,
 }
 
 impl Pending {
+    /// For the calling thread to wait for.
     pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
         Self {
             queue,
             process: generation(),
             goal,
+            waiter: thread::current(),
             interrupted: AtomicBool::new(false),
         }
     }
@@ -50,32 +54,35 @@ impl Pending {
         }
         let deadline = Instant::now() + limit;
         let mut state = self.queue.lock();
-        loop {
-            if self.reached(&state) {
-                return true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed) {
-                return false;
-            }
-            state = self
-                .queue
-                .answered
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+        if self.reached(&state) {
+            return true;
         }
+        state.waiters.push(self.waiter.clone());
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let is_over = left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed);
+            if is_over || self.reached(&state) {
+                break;
+            }
+            drop(state);
+            // Returns at once when it was woken since the look at the state.
+            thread::park_timeout(left);
+            state = self.queue.lock();
+        }
+        let own = |waiter: &Thread| waiter.id() == self.waiter.id();
+        let index = state.waiters.iter().position(own);
+        index.map(|index| state.waiters.swap_remove(index));
+        self.reached(&state)
     }
 
-    /// Makes the wait that goes on, or else the next one, return at once.
+    /// Makes the wait that goes on, or else the next one, return at once. A signal handler may call it: on Linux all
+    /// that it does is to write to two atomics and to wake a futex.
     pub fn interrupt(&self) {
         if self.is_inherited() {
             return;
         }
         self.interrupted.store(true, Ordering::Relaxed);
-        // Taken so that the flag can't be set between a waiter's look at it and its sleep.
-        drop(self.queue.lock());
-        self.queue.answered.notify_all();
+        self.waiter.unpark();
     }
 
     /// Spans of that queue that are neither sent nor lost yet.

@@ -276,8 +276,8 @@ pub fn is_exactly(object: impl Object, class: RClass) -> bool {
     header.klass == class.as_raw()
 }
 
-/// Runs `block` without the GVL. `wake` is called, from any thread, when Ruby wants this thread
-/// back; `block` should then return soon. Neither may touch a Ruby object. `None` when something is
+/// Runs `block` without the GVL. `wake` is called, from any thread and on Linux in a signal handler too, when Ruby
+/// wants this thread back; `block` should then return soon. Neither may touch a Ruby object. `None` when something is
 /// waiting for [`check_interrupts`] already.
 ///
 /// # Errors
@@ -304,6 +304,11 @@ pub fn without_gvl<R: Send>(
     fn unblock_of<W: Fn() + Sync>(_: &W) -> unsafe extern "C" fn(*mut c_void) {
         unblock::<W>
     }
+    // Else a process with one thread starts another for each call, to call `wake` from.
+    let flags = match cfg!(target_os = "linux") {
+        true => rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE,
+        false => rb_sys::RB_NOGVL_INTR_FAIL,
+    };
     let mut call = Call {
         block: &block,
         result: None,
@@ -321,7 +326,7 @@ pub fn without_gvl<R: Send>(
                 call_ptr,
                 Some(unblock),
                 wake_ptr,
-                rb_sys::RB_NOGVL_INTR_FAIL as c_int,
+                flags as c_int,
             );
         }
         rb_sys::Qnil as rb_sys::VALUE
