@@ -55,7 +55,7 @@ struct State {
     in_flight: Vec<u64>,
     /// What they hold, encoded payloads included.
     in_flight_size: Size,
-    /// Threads that wait for an answer.
+    /// Threads to be woken at the next answer.
     waiters: Vec<Thread>,
     closing: bool,
     ended: bool,
@@ -64,11 +64,11 @@ struct State {
     trouble: Trouble,
 }
 
-impl State {
-    /// Has those who wait look again at what they wait for.
-    fn wake_waiters(&self) {
-        self.waiters.iter().for_each(Thread::unpark);
-    }
+/// Has those who wait look again at what they wait for, once they can.
+fn wake_waiters(mut state: MutexGuard<State>) {
+    let waiters = std::mem::take(&mut state.waiters);
+    drop(state);
+    waiters.iter().for_each(Thread::unpark);
 }
 
 struct Entry {
@@ -168,7 +168,7 @@ impl Queue {
         }
         // What was evicted is answered for, and freed here, without the lock.
         if !evicted.is_empty() {
-            self.lock().wake_waiters();
+            wake_waiters(self.lock());
         }
         lost == 0
     }
@@ -295,8 +295,7 @@ impl Queue {
             let detail = "the sender could not be started";
             self.count_lost(&mut state, spans as u64, Loss::Internal, detail);
         }
-        state.wake_waiters();
-        drop(state);
+        wake_waiters(state);
         drop(unsent);
     }
 

@@ -1,6 +1,6 @@
 //! Chunks between the queue and the agent's answer.
 
-use super::{Queue, Reply, ReplyTo, State};
+use super::{Queue, Reply, ReplyTo, State, wake_waiters};
 use crate::chunks::TraceChunks;
 use crate::delivery::{Failure, Observer, Outcome};
 use crate::size::Size;
@@ -56,7 +56,7 @@ impl Drop for InFlight {
         *self.reply.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
         let mut state = self.queue.lock();
         state.in_flight.retain(|first| *first != self.first);
-        state.wake_waiters();
+        wake_waiters(state);
     }
 }
 

@@ -54,25 +54,20 @@ impl Pending {
         }
         let deadline = Instant::now() + limit;
         let mut state = self.queue.lock();
-        if self.reached(&state) {
-            return true;
-        }
-        state.waiters.push(self.waiter.clone());
-        loop {
+        while !self.reached(&state) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let is_over = left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed);
-            if is_over || self.reached(&state) {
-                break;
+            if left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed) {
+                return false;
             }
+            state.waiters.push(self.waiter.clone());
             drop(state);
             // Returns at once when it was woken since the look at the state.
             thread::park_timeout(left);
             state = self.queue.lock();
+            let is_other = |waiter: &Thread| waiter.id() != self.waiter.id();
+            state.waiters.retain(is_other);
         }
-        let own = |waiter: &Thread| waiter.id() == self.waiter.id();
-        let index = state.waiters.iter().position(own);
-        index.map(|index| state.waiters.swap_remove(index));
-        self.reached(&state)
+        true
     }
 
     /// Makes the wait that goes on, or else the next one, return at once. A signal handler may call it: on Linux all
