@@ -2,16 +2,26 @@
 //! that has used much other memory since, and waiting for their parts takes longer than lowering them.
 
 use crate::known::Layouts;
-use crate::ruby::{fetch, values_after};
+use crate::ruby::{fetch, fetch_pointee, values_after};
 use magnus::{RArray, RObject, Value};
 
+/// Where a Hash has its entries, in words. (In Rubies that have them elsewhere the look at them is in vain.)
+const ENTRIES: usize = 2;
+/// Where a Time has its contents.
+const CONTENTS: usize = 4;
+
 /// Looks at the spans after the one at `index`. Each look tells where to look in the next turn: from the object to its
-/// variables, and from these to their values.
+/// variables, to their values, and to what these hold.
 #[inline(always)]
 pub fn look(spans: RArray, index: usize, layouts: &Layouts) {
-    let [first, second, third] = values_after(spans, index);
+    let [first, second, third, fourth] = values_after(spans, index);
     let slots_of = |span: Option<Value>| layouts.span.slots(RObject::from_value(span?)?);
     if let Some(slots) = slots_of(first) {
+        fetch_pointee(slots.meta(), ENTRIES);
+        fetch_pointee(slots.metrics(), ENTRIES);
+        fetch_pointee(slots.start(), CONTENTS);
+    }
+    if let Some(slots) = slots_of(second) {
         // Those that spans don't share.
         fetch(slots.resource());
         fetch(slots.meta());
@@ -21,10 +31,10 @@ pub fn look(spans: RArray, index: usize, layouts: &Layouts) {
         fetch(slots.links());
         fetch(slots.events());
     }
-    if let Some(slots) = slots_of(second) {
+    if let Some(slots) = slots_of(third) {
         slots.fetch();
     }
-    if let Some(span) = third {
+    if let Some(span) = fourth {
         fetch(span);
     }
 }

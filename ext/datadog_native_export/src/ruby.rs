@@ -155,6 +155,18 @@ pub fn fetch_address(address: usize) {
     let _ = address;
 }
 
+/// Has the processor fetch what the word at an index of an object points to, if it does.
+#[inline]
+pub fn fetch_pointee(object: Value, index: usize) {
+    /// No object is smaller.
+    const WORDS: usize = 5;
+    if !rb_sys::SPECIAL_CONST_P(object.as_raw()) && index < WORDS {
+        // SAFETY: the object is on the heap, and has this word.
+        let word = unsafe { (object.as_raw() as *const usize).add(index).read_volatile() };
+        fetch_address(word);
+    }
+}
+
 /// Whether two values are one object.
 pub fn same_object(one: Value, other: Value) -> bool {
     one.as_raw() == other.as_raw()
