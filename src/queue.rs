@@ -5,10 +5,12 @@
 //! built, encoded or freed under it.
 
 mod in_flight;
+mod interrupt;
 mod pending;
 mod reply;
 
 pub use in_flight::{Batch, Payload};
+pub use interrupt::Interrupt;
 pub use pending::{Goal, Pending};
 pub use reply::{Answer, Reply, ReplySlot, ReplyTo};
 
@@ -295,8 +297,10 @@ impl Queue {
             let detail = "the sender could not be started";
             self.count_lost(&mut state, spans as u64, Loss::Internal, detail);
         }
-        wake_waiters(state);
+        drop(state);
+        // Replies are handed in before those who wait for them are woken.
         drop(unsent);
+        wake_waiters(self.lock());
     }
 
     fn take_due(self: &Arc<Self>) -> Take {

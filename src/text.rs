@@ -151,9 +151,9 @@ impl Texts {
 fn copy(from: &[u8], to: &mut [MaybeUninit<u8>]) -> bool {
     const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     let all = match from.len() {
-        0..4 => from.iter().zip(to).fold(0, |all, (from, to)| {
-            to.write(*from);
-            all | u64::from(*from)
+        0..4 => from.iter().zip(to).fold(0, |all, (&byte, to)| {
+            to.write(byte);
+            all | u64::from(byte)
         }),
         4..8 => copy_ends(from, to, |bytes| u32::from_ne_bytes(bytes).into()),
         8..16 => copy_ends(from, to, u64::from_ne_bytes),

@@ -1,9 +1,8 @@
 //! Waiting for the sender.
 
-use super::{Answer, Queue, ReplySlot, State};
+use super::{Answer, Interrupt, Queue, ReplySlot, State};
 use crate::fork::generation;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -16,8 +15,7 @@ pub enum Goal {
     Ended,
 }
 
-/// A wait for the sender, which another thread can interrupt. Giving up changes nothing about
-/// what is sent.
+/// A wait for the sender. Giving up changes nothing about what is sent.
 ///
 /// In a child that a signal handler has forked during the wait it never ends well, and takes no lock
 /// of the queue, which is the parent's.
@@ -25,19 +23,14 @@ pub struct Pending {
     queue: Arc<Queue>,
     process: u64,
     goal: Goal,
-    waiter: Thread,
-    interrupted: AtomicBool,
 }
 
 impl Pending {
-    /// For the calling thread to wait for.
     pub fn new(queue: Arc<Queue>, goal: Goal) -> Self {
         Self {
             queue,
             process: generation(),
             goal,
-            waiter: thread::current(),
-            interrupted: AtomicBool::new(false),
         }
     }
 
@@ -46,9 +39,13 @@ impl Pending {
         self.process != generation()
     }
 
-    /// Blocks until the goal is reached, `limit` is over or [`Pending::interrupt`] is called.
-    /// Whether the goal is reached.
+    /// Blocks until the goal is reached or `limit` is over. Whether the goal is reached.
     pub fn wait(&self, limit: Duration) -> bool {
+        self.wait_unless(&Interrupt::of_this_thread(), limit)
+    }
+
+    /// As [`Pending::wait`], or until `interrupt`, which is the calling thread's, is requested.
+    pub fn wait_unless(&self, interrupt: &Interrupt, limit: Duration) -> bool {
         if self.is_inherited() {
             return false;
         }
@@ -56,28 +53,21 @@ impl Pending {
         let mut state = self.queue.lock();
         while !self.reached(&state) {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.interrupted.swap(false, Ordering::Relaxed) {
+            if left.is_zero() || interrupt.take() {
                 return false;
             }
-            state.waiters.push(self.waiter.clone());
+            state.waiters.push(interrupt.thread().clone());
             drop(state);
             // Returns at once when it was woken since the look at the state.
             thread::park_timeout(left);
+            if self.is_inherited() {
+                return false;
+            }
             state = self.queue.lock();
-            let is_other = |waiter: &Thread| waiter.id() != self.waiter.id();
+            let is_other = |waiter: &Thread| waiter.id() != interrupt.thread().id();
             state.waiters.retain(is_other);
         }
         true
-    }
-
-    /// Makes the wait that goes on, or else the next one, return at once. A signal handler may call it: on Linux all
-    /// that it does is to write to two atomics and to wake a futex.
-    pub fn interrupt(&self) {
-        if self.is_inherited() {
-            return;
-        }
-        self.interrupted.store(true, Ordering::Relaxed);
-        self.waiter.unpark();
     }
 
     /// Spans of that queue that are neither sent nor lost yet.
@@ -126,7 +116,6 @@ mod tests {
             if child == 0 {
                 libc::alarm(10);
                 let untouched = !pending.wait(Duration::MAX) && pending.unsettled() == 0;
-                pending.interrupt();
                 libc::_exit(if untouched { 0 } else { 1 });
             }
             let mut status = -1;

@@ -23,7 +23,7 @@ pub fn wait(pending: &Pending, limit: Option<Duration>) -> Result<bool, Error> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let slice = left.unwrap_or(SLICE).min(SLICE);
-        let done = without_gvl(|| pending.wait(slice), || pending.interrupt())?;
+        let done = without_gvl(|interrupt| pending.wait_unless(interrupt, slice))?;
         check_interrupts()?;
         if pending.is_inherited() {
             // A signal handler has forked, and this is the child: nobody serves that queue here.

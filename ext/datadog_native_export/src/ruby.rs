@@ -6,6 +6,7 @@ use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, Object, RArray, RClass, RHash, RString, Symbol, Value};
+use pipeline::queue::Interrupt;
 use pipeline::text::{Slice, Texts};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
@@ -288,46 +289,48 @@ pub fn is_exactly(object: impl Object, class: RClass) -> bool {
     header.klass == class.as_raw()
 }
 
-/// Runs `block` without the GVL. `wake` is called, from any thread and on Linux in a signal handler too, when Ruby
-/// wants this thread back; `block` should then return soon. Neither may touch a Ruby object. `None` when something is
-/// waiting for [`check_interrupts`] already.
+/// Runs `block` without the GVL. The interrupt is requested when Ruby wants this thread back; `block` should then return
+/// soon. It may not touch a Ruby object. `None` when something is waiting for [`check_interrupts`] already.
 ///
 /// # Errors
-/// When Ruby can't start the thread that it may need to call `wake`.
-pub fn without_gvl<R: Send>(
-    block: impl Fn() -> R + Sync,
-    wake: impl Fn() + Sync,
-) -> Result<Option<R>, Error> {
+/// When Ruby can't start the thread that it may need to request it.
+pub fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Option<R>, Error> {
     struct Call<'a, R> {
-        block: &'a (dyn Fn() -> R + Sync),
+        block: &'a (dyn Fn(&Interrupt) -> R + Sync),
+        interrupt: &'a Interrupt,
         result: Option<std::thread::Result<R>>,
     }
     extern "C" fn run<R>(call: *mut c_void) -> *mut c_void {
         // SAFETY: `call` is the one below, which is on the stack until this returns.
         let call = unsafe { &mut *call.cast::<Call<R>>() };
-        call.result = Some(catch_unwind(AssertUnwindSafe(call.block)));
+        let run = || (call.block)(call.interrupt);
+        call.result = Some(catch_unwind(AssertUnwindSafe(run)));
         std::ptr::null_mut()
     }
-    extern "C" fn unblock<W: Fn() + Sync>(wake: *mut c_void) {
-        // SAFETY: `wake` is the closure below; Ruby calls this only while `rb_nogvl` runs.
-        let wake = unsafe { &*wake.cast::<W>() };
-        let _ = catch_unwind(AssertUnwindSafe(wake));
+    extern "C" fn unblock(interrupt: *mut c_void) {
+        // SAFETY: it is the one below; Ruby calls this only while `rb_nogvl` runs.
+        unsafe { &*interrupt.cast::<Interrupt>() }.request();
     }
-    fn unblock_of<W: Fn() + Sync>(_: &W) -> unsafe extern "C" fn(*mut c_void) {
-        unblock::<W>
+    // Ruby calls it from a signal handler, which may be late, or come between its setting this function and the
+    // argument, which is of an earlier call then.
+    extern "C" fn unblock_main(_: *mut c_void) {
+        Interrupt::request_of_main();
     }
-    // Else a process with one thread starts another for each call, to call `wake` from.
-    let flags = match cfg!(target_os = "linux") {
-        true => rb_sys::RB_NOGVL_INTR_FAIL | rb_sys::RB_NOGVL_UBF_ASYNC_SAFE,
-        false => rb_sys::RB_NOGVL_INTR_FAIL,
+    let own = Interrupt::of_this_thread();
+    let of_main = Interrupt::of_main();
+    let interrupt = of_main.unwrap_or(&own);
+    // Without the flag, a process of one thread starts another for each call, to call the function from.
+    let (unblock, flag): (unsafe extern "C" fn(_), _) = match of_main {
+        Some(_) => (unblock_main, rb_sys::RB_NOGVL_UBF_ASYNC_SAFE),
+        None => (unblock, 0),
     };
     let mut call = Call {
         block: &block,
+        interrupt,
         result: None,
     };
     let call_ptr = (&raw mut call).cast::<c_void>();
-    let wake_ptr = (&raw const wake).cast_mut().cast::<c_void>();
-    let unblock = unblock_of(&wake);
+    let interrupt_ptr = std::ptr::from_ref(interrupt).cast_mut().cast::<c_void>();
     protect(AssertUnwindSafe(|| {
         // SAFETY: both functions have the form that is asked for and never unwind; their arguments
         // outlive the call. With INTR_FAIL interrupts are left for later, and what it raises
@@ -337,8 +340,8 @@ pub fn without_gvl<R: Send>(
                 Some(run::<R>),
                 call_ptr,
                 Some(unblock),
-                wake_ptr,
-                flags as c_int,
+                interrupt_ptr,
+                (rb_sys::RB_NOGVL_INTR_FAIL | flag) as c_int,
             );
         }
         rb_sys::Qnil as rb_sys::VALUE
@@ -390,6 +393,13 @@ impl SharedSlot {
 pub fn adjust_memory(bytes: isize) {
     // SAFETY: it adds to a counter, and may start a collection, as any allocation may.
     unsafe { rb_sys::rb_gc_adjust_memory_usage(bytes as _) };
+}
+
+/// How many garbage collections were begun so far.
+#[inline]
+pub fn collections() -> usize {
+    // SAFETY: it returns a number.
+    unsafe { rb_sys::rb_gc_count() as usize }
 }
 
 /// Has `call` called at the very end of the process, when no Ruby code runs any more: after what runs

@@ -8,7 +8,7 @@ use crate::instance_variables::{InstanceVariables, Slots};
 use crate::known::Known;
 use crate::numbers::simple_metric;
 use crate::reading::Reading;
-use crate::ruby::{Whole, address, fixnum};
+use crate::ruby::{self, Whole, address, fixnum};
 use crate::seen::Glance;
 use crate::text::Text;
 use magnus::value::ReprValue;
@@ -138,7 +138,8 @@ impl SimpleSpans<'_> {
         let has_extras = !is_empty(span.links())
             || !is_empty(span.events())
             || !self.is_empty_struct(span.metastruct());
-        if has_extras {
+        // To walk over an object's variables may be to wait for another Ractor.
+        if has_extras || self.were_moved() {
             return None;
         }
         let labels = Labels {
@@ -208,10 +209,17 @@ impl SimpleSpans<'_> {
         if value.is_nil() {
             return Some(0);
         }
+        let collections = ruby::collections();
         let nanoseconds = reading.nanoseconds(self.ruby, value);
-        // A Time that is a Rational inside makes objects, for which others may have been moved, those that were
-        // read of this span among them.
-        (compaction::count() == self.compactions).then_some(nanoseconds?)
+        // A Time that is a Rational inside makes objects and calls methods of them, by which what is known may have
+        // gone or been moved.
+        let holds = collections == ruby::collections() && !self.were_moved();
+        nanoseconds.filter(|_| holds)
+    }
+
+    /// Whether objects were moved since this began, those that were read among them.
+    fn were_moved(&self) -> bool {
+        compaction::count() != self.compactions
     }
 
     #[inline]

@@ -50,6 +50,7 @@ impl Tools {
         known: &Known,
     ) -> Result<Attempt, Error> {
         let (block, number) = chunks.open();
+        known.refresh();
         known.seen.use_for(number);
         let lowered = SimpleSpans {
             ruby,
