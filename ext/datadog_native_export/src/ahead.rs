@@ -2,7 +2,8 @@
 //! that has used much other memory since, and waiting for their parts takes longer than lowering them.
 
 use crate::known::Layouts;
-use crate::ruby::{fetch, fetch_pointee, values_after};
+use crate::prefetch::{fetch, fetch_pointee};
+use crate::ruby::values_after;
 use magnus::{RArray, RObject, Value};
 
 /// Where a Hash has its entries, in words. (In Rubies that have them elsewhere the look at them is in vain.)

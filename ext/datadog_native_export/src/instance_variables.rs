@@ -1,6 +1,6 @@
 //! Reading many instance variables of an object at once.
 
-use crate::ruby::fetch_address;
+use crate::prefetch::fetch_address;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue};
 use magnus::value::ReprValue;

@@ -12,6 +12,7 @@ mod known;
 mod links;
 mod meta_struct;
 mod numbers;
+mod prefetch;
 mod reading;
 mod ruby;
 mod seen;

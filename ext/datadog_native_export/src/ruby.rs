@@ -137,37 +137,6 @@ pub fn values_after<const N: usize>(array: RArray, index: usize) -> [Option<Valu
     std::array::from_fn(|after| rest.get(after).copied())
 }
 
-/// Has the processor fetch an object, which is not read.
-#[inline]
-pub fn fetch(object: Value) {
-    fetch_address(address(object));
-}
-
-/// Has the processor fetch the memory at an address, which is not read, and need not be anybody's.
-#[inline]
-pub fn fetch_address(address: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: it has no effect that a program could notice, whatever the address is.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
-}
-
-/// Has the processor fetch what the word at an index of an object points to, if it does.
-#[inline]
-pub fn fetch_pointee(object: Value, index: usize) {
-    /// No object is smaller.
-    const WORDS: usize = 5;
-    if !rb_sys::SPECIAL_CONST_P(object.as_raw()) && index < WORDS {
-        // SAFETY: the object is on the heap, and has this word.
-        let word = unsafe { (object.as_raw() as *const usize).add(index).read_volatile() };
-        fetch_address(word);
-    }
-}
-
 /// Whether two values are one object.
 pub fn same_object(one: Value, other: Value) -> bool {
     one.as_raw() == other.as_raw()
