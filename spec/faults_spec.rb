@@ -326,11 +326,12 @@ RSpec.describe "Faults" do
     end
 
     %w[18446744073709551615 99999999999999999999999].each do |value|
-      it "stay below the deadline when the agent asks for #{value} s" do
+      it "end at once when the agent asks for #{value} s" do
         agent.usual = { status: 503, headers: { "Retry-After" => value } }
         exporter(retry_deadline: 0.5).export(chunks(1))
 
         expect(exporter.flush(timeout: 5)).to be(true)
+        expect(agent.attempts.size).to eq(1)
         expect_outcome(sent: 0, refused: 1)
       end
     end

@@ -28,7 +28,7 @@ const LARGEST_CAPACITY: usize = 1_000;
 )]
 pub struct TraceChunks {
     chunks: RefCell<Option<Chunks>>,
-    /// Of what stands in the block that is open.
+    /// Of the Strings whose text stands in the block that is open, and of spans.
     known: RefCell<Option<Known>>,
     /// Bytes of memory that the garbage collector was told of.
     told: Cell<isize>,
