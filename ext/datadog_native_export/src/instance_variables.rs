@@ -1,6 +1,5 @@
 //! Reading many instance variables of an object at once.
 
-use crate::prefetch::fetch_address;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue};
 use magnus::value::ReprValue;
@@ -213,15 +212,11 @@ pub struct Slots<'s, const N: usize> {
 }
 
 impl<const N: usize> Slots<'_, N> {
-    /// Has the processor fetch them.
+    /// The memory that they are in, from the first address to behind the last.
     #[inline(always)]
-    pub fn fetch(&self) {
-        /// What is fetched at once, on all processors that Ruby is run on.
-        const LINE: usize = 64;
-        let bytes = self.slots.as_ptr_range();
-        for address in (bytes.start.addr()..bytes.end.addr()).step_by(LINE) {
-            fetch_address(address);
-        }
+    pub fn addresses(&self) -> std::ops::Range<usize> {
+        let all = self.slots.as_ptr_range();
+        all.start.addr()..all.end.addr()
     }
 
     /// The value of the variable that was named at `index`, nil where the object lacks it.

@@ -7,6 +7,7 @@ mod errors;
 mod events;
 mod exporter;
 mod gvl;
+mod hash_entries;
 mod instance_variables;
 mod known;
 mod links;
@@ -42,6 +43,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
         return Err(Error::new(ruby.exception_load_error(), message));
     }
     compaction::init(ruby)?;
+    hash_entries::check(ruby)?;
     span::init(ruby)?;
     trace_chunks::init(ruby)?;
     exporter::init(ruby)

@@ -3,6 +3,10 @@
 use crate::ruby::address;
 use magnus::Value;
 use magnus::rb_sys::AsRawValue;
+use std::ops::Range;
+
+/// Whether anything here has an effect on this processor.
+pub const HAS_EFFECT: bool = cfg!(target_arch = "x86_64");
 
 /// Has the processor fetch an object, which is not read.
 #[inline]
@@ -21,6 +25,14 @@ pub fn fetch_address(address: usize) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
+}
+
+/// As [`fetch_address`], for all addresses.
+#[inline(always)]
+pub fn fetch_all(addresses: Range<usize>) {
+    /// What is fetched at once, on all processors that Ruby is run on.
+    const LINE: usize = 64;
+    addresses.step_by(LINE).for_each(fetch_address);
 }
 
 /// Has the processor fetch what the word at an index of an object points to, if it does.

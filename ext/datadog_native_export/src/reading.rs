@@ -1,5 +1,6 @@
 //! Reading Ruby objects where no Ruby code runs, and what is raised is caught further out.
 
+use crate::hash_entries::Entries;
 use crate::ruby::is_exactly;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::value::ReprValue;
@@ -48,9 +49,13 @@ impl Reading {
                 false => rb_sys::st_retval::ST_STOP as c_int,
             }
         }
+        if let Some(entries) = Entries::of(hash) {
+            // SAFETY: as promised.
+            return unsafe { entries.each(each) };
+        }
         let each = (&raw mut each).cast::<c_void>() as rb_sys::VALUE;
         // SAFETY: `hash` is a Hash, and `pair` has the form that is asked for.
-        unsafe { hash_foreach(hash.as_raw(), Some(pair::<F>), each) };
+        unsafe { rb_sys::rb_hash_foreach(hash.as_raw(), Some(pair::<F>), each) };
     }
 
     /// Nanoseconds since the epoch of a Time, as far as 64 bits hold them.
@@ -68,18 +73,3 @@ impl Reading {
             .checked_add(time.tv_nsec)
     }
 }
-
-#[cfg(any(ruby_3_1, ruby_3_2, ruby_3_3, ruby_3_4))]
-unsafe extern "C" {
-    /// As `rb_hash_foreach`, but does not note in the Hash that it is being iterated, which is half of what that
-    /// costs. Ruby exports it to extensions and declares it in its `internal/hash.h`.
-    #[link_name = "rb_hash_stlike_foreach"]
-    fn hash_foreach(
-        hash: rb_sys::VALUE,
-        each: Option<unsafe extern "C" fn(rb_sys::VALUE, rb_sys::VALUE, rb_sys::VALUE) -> c_int>,
-        arg: rb_sys::VALUE,
-    ) -> c_int;
-}
-
-#[cfg(not(any(ruby_3_1, ruby_3_2, ruby_3_3, ruby_3_4)))]
-use rb_sys::rb_hash_foreach as hash_foreach;

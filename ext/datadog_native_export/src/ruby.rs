@@ -128,13 +128,13 @@ pub unsafe fn at_address(address: usize) -> Value {
     unsafe { Value::from_raw(address as _) }
 }
 
-/// The values after the one at an index of an Array, as far as there are any.
+/// The values of an Array from an index on, as far as there are any.
 #[inline(always)]
-pub fn values_after<const N: usize>(array: RArray, index: usize) -> [Option<Value>; N] {
+pub fn values_from<const N: usize>(array: RArray, index: usize) -> [Option<Value>; N] {
     // SAFETY: nothing calls Ruby while the slice is used.
     let all = unsafe { array.as_slice() };
-    let rest = all.get(index + 1..).unwrap_or_default();
-    std::array::from_fn(|after| rest.get(after).copied())
+    let rest = all.get(index..).unwrap_or_default();
+    std::array::from_fn(|place| rest.get(place).copied())
 }
 
 /// Whether two values are one object.

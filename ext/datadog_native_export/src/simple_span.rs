@@ -103,9 +103,13 @@ impl SimpleSpans<'_> {
         // SAFETY: all that is called from here borrows what it works with, and owns numbers only.
         let read = unsafe {
             Reading::protect(|reading| {
+                let first = self.block.pending();
                 while all && self.block.pending() < spans.len() {
-                    ahead::look(spans, self.block.pending(), &self.known.layouts);
-                    let span = spans.entry(self.block.pending() as isize);
+                    let index = self.block.pending();
+                    if (index - first).is_multiple_of(ahead::TOGETHER) {
+                        ahead::look(spans, index, &self.known.layouts);
+                    }
+                    let span = spans.entry(index as isize);
                     all = span.is_ok_and(|span| self.span(reading, variables, span).is_some());
                     if all {
                         mark = self.block.columns.mark();
