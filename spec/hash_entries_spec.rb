@@ -4,71 +4,68 @@ require_relative "support/tracer_span"
 
 # Entries are read from where Ruby keeps them, which depends on how many a Hash has, and had.
 RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the Hashes of spans" do
-  kept = lambda do |size|
-    {
-      "all" => :itself, "all but the first" => :shift, "all but the last" => ->(hash) { hash.delete(hash.keys.last) },
-      "all but one amid" => ->(hash) { hash.delete("k#{size / 2}") }, "one" => ->(hash) { hash.shift until hash.one? },
-      "none" => ->(hash) { hash.each_key { |key| hash.delete(key) } }, "none at once" => :clear,
-      "every other" => ->(hash) { hash.delete_if { |key, _| key[1..].to_i.odd? } },
-      "new ones" => ->(hash) { size.times { |i| hash["n#{i}"] = hash.delete("k#{i}") } }
-    }
-  end
-  made = ->(size) { Array.new(size) { |i| ["k#{i}", "v#{i} of #{size}"] }.to_h }
-  hashes = [1, 2, 7, 8, 9, 15, 16, 17, 33, 200].flat_map do |size|
-    kept[size].values.map { |change| made[size].tap(&change) }
-  end
-  [3, 12].each do |size|
-    hashes.push({}.compare_by_identity.merge!(made[size]), Hash.new("default").merge!(made[size]),
-                Hash.new { raise "not to be called" }.merge!(made[size]), Class.new(Hash).new.merge!(made[size]),
-                made[size].rehash, made[size].dup, made[size].freeze, made[size].tap { |hash| hash.dup.clear })
-  end
+  changes = {
+    all: :itself, all_but_the_first: :shift, all_but_the_last: ->(hash) { hash.delete(hash.keys.last) },
+    all_but_one: ->(hash) { hash.delete("k#{hash.size / 2}") }, one: ->(hash) { hash.shift until hash.one? },
+    none: ->(hash) { hash.each_key { |key| hash.delete(key) } }, none_at_once: :clear,
+    every_other: ->(hash) { hash.delete_if { |key, _| key[1..].to_i.odd? } },
+    moved: ->(hash) { hash.keys.each_with_index { |key, i| hash["n#{i}"] = hash.delete(key) } }
+  }
+  sizes = [1, 2, 7, 8, 9, 15, 16, 17, 33, 200]
+  kinds = {
+    plain: :itself, rehashed: :rehash, copy: :dup, frozen: :freeze, copied: ->(hash) { hash.tap { hash.dup.clear } },
+    default: ->(hash) { Hash.new("default").merge!(hash) },
+    default_block: ->(hash) { Hash.new { raise "not to be called" }.merge!(hash) },
+    subclass: ->(hash) { Class.new(Hash).new.merge!(hash) },
+    by_identity: ->(hash) { hash.transform_keys(&:-@).compare_by_identity }
+  }
 
-  def spans(hashes)
-    hashes.map.with_index(1) do |hash, id|
-      Support::TracerSpan.build(id:, meta: hash, metrics: hash.transform_values(&:sum))
-    end
-  end
+  tags = { meta: ->(i) { "value #{i}" }, metrics: ->(i) { i + 0.5 } }
 
-  # Tags and metrics of each span, those of the tracer left out.
-  def sent(chunks)
+  # The tags or metrics of all spans.
+  def sent(chunks, field)
     Datadog::NativeExport::Testing::Agent.start do |agent|
       exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
       expect(exporter.send_trace_chunks(chunks, timeout: 20)).to be_ok
-      return agent.traces.map do |trace|
-        trace.map { |span| [span["meta"].to_h.reject { |key, _| key.start_with?("_dd.") }, span["metrics"].to_h] }
-      end
+      return agent.traces.flatten(1).map { |span| span[field.to_s].to_h.reject { |key, _| key.start_with?("_dd.") } }
     ensure
       exporter.shutdown(timeout: 10)
     end
   end
 
-  def entries(hash) = [hash.to_a.to_h, hash.to_a.to_h.transform_values { |value| value.sum.to_f }]
+  def filled(size, value) = Array.new(size) { |i| ["k#{i}", value.call(i)] }.to_h
 
-  it "sends the entries of each" do
-    spans = spans(hashes)
-    chunks = described_class.new
-    # More is known of the second.
-    2.times { expect(chunks.push_trace(spans)).to be(true) }
+  tags.each do |field, value|
+    it "sends the #{field} of each" do
+      hashes = sizes.product(changes.values).map { |size, change| filled(size, value).tap(&change) }
+      hashes += [3, 12].product(kinds.values).map { |size, kind| kind.to_proc.call(filled(size, value)) }
+      spans = hashes.map { |hash| Support::TracerSpan.build(field => hash) }
+      chunks = described_class.new
+      # More is known of the second.
+      2.times { expect(chunks.push_trace(spans)).to be(true) }
 
-    expected = hashes.map { |hash| entries(hash) }
-    sent(chunks).each { |trace| expect(trace).to eq(expected) }
-  end
-
-  it "sends those of Hashes that are walked over meanwhile" do
-    walked = [made[3], made[12]]
-    chunks = described_class.new
-    walked[0].each { walked[1].each { chunks.push_trace(spans(walked)) } }
-
-    expect(sent(chunks)).to eq([walked.map { |hash| entries(hash) }] * 36)
-  end
-
-  it "sends those of one that grows from trace to trace" do
-    hash = {}
-    chunks = described_class.new
-    expected = Array.new(40) do |i|
-      chunks.push_trace(spans([hash]))
-      [entries(hash)].tap { hash["k#{i}"] = "v#{i}" }
+      expect(sent(chunks, field)).to eq(hashes.map { |hash| hash.to_a.to_h } * 2)
     end
-    expect(sent(chunks)).to eq(expected)
+
+    it "sends the #{field} of what is walked over meanwhile" do
+      walked = [3, 12].map { |size| filled(size, value) }
+      spans = walked.map { |hash| Support::TracerSpan.build(field => hash) }
+      chunks = described_class.new
+      walked[0].each { walked[1].each { chunks.push_trace(spans) } }
+
+      expect(sent(chunks, field)).to eq(walked * 36)
+    end
+
+    it "sends the #{field} of what grows from trace to trace" do
+      hash = {}
+      spans = [Support::TracerSpan.build(field => hash)]
+      chunks = described_class.new
+      expected = Array.new(40) do |i|
+        chunks.push_trace(spans)
+        hash.dup.tap { hash["k#{i}"] = value.call(i) }
+      end
+
+      expect(sent(chunks, field)).to eq(expected)
+    end
   end
 end
