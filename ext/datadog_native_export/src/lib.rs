@@ -34,6 +34,7 @@ extern "C" fn drain() {
 
 #[magnus::init]
 fn init(ruby: &Ruby) -> Result<(), Error> {
+    crate::ruby::check_version(ruby)?;
     pipeline::fork::watch();
     pipeline::diagnostics::listen();
     crate::ruby::at_end(drain);

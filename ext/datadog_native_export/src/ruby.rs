@@ -5,7 +5,7 @@
 use magnus::encoding::Coderange;
 use magnus::gc::Marker;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, Object, RArray, RClass, RHash, RString, Symbol, Value};
+use magnus::{Error, Object, RArray, RClass, RHash, RString, Ruby, Symbol, Value};
 use pipeline::queue::Interrupt;
 use pipeline::text::{Slice, Texts};
 use std::any::Any;
@@ -319,6 +319,29 @@ pub fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Op
         Ok(result) => Ok(result),
         Err(panic) => resume_unwind(panic),
     }
+}
+
+/// Finds out whether this was built for the Ruby that has loaded it: objects look different in another.
+///
+/// # Errors
+/// LoadError when it was not.
+pub fn check_version(ruby: &Ruby) -> Result<(), Error> {
+    let built_for = [
+        rb_sys::RUBY_API_VERSION_MAJOR,
+        rb_sys::RUBY_API_VERSION_MINOR,
+    ];
+    // SAFETY: a constant of the running Ruby.
+    let running = unsafe { rb_sys::ruby_api_version };
+    if running[..2] == built_for.map(|part| part as c_int) {
+        return Ok(());
+    }
+    let text = |parts: &[String]| parts.join(".");
+    let message = format!(
+        "built for Ruby {}, this is {}",
+        text(&built_for.map(|part| part.to_string())),
+        text(&running.map(|part| part.to_string())[..2])
+    );
+    Err(Error::new(ruby.exception_load_error(), message))
 }
 
 /// Lets Ruby handle what has come for this thread: signals, `Thread#kill`, `Timeout`.
