@@ -48,8 +48,9 @@ module Rows
     # A figure of one measurement over another of the same.
     def ratio(from, over, under) = ->(run) { run.dig(from, over)&.fdiv(run.dig(from, under)) }
 
-    # Latency is that of whole processes, of which one has no exporter.
-    def without_exporter(from, percentile) = ->(run) { run[from][percentile] / run[:alone][percentile] }
+    def without_exporter(arm, percentile)
+      ->(run) { run[:latency][arm][percentile] / run[:latency][:alone][percentile] }
+    end
   end
 
   ROWS = [

@@ -16,8 +16,7 @@ require_relative "support/instructions"
 PROCESSES = Integer(ENV.fetch("PROCESSES", "5"))
 SCRIPTS = {
   lowering: ["lowering"], shapes: ["shapes"], sending: ["sending"], queueing: ["queueing"], loading: ["loading"],
-  memory: ["memory"], alone: %w[latency none], hanging: ["latency"], alone_again: %w[latency none],
-  tracer: (["tracer"] if ENV["DD_TRACE_RB"])
+  memory: ["memory"], latency: ["latency"], tracer: (["tracer"] if ENV["DD_TRACE_RB"])
 }.compact.freeze
 LIBRARY = File.expand_path("../lib/datadog_native_export/datadog_native_export.#{RbConfig::CONFIG["DLEXT"]}", __dir__)
 

@@ -1,15 +1,17 @@
 # frozen_string_literal: true
 
-# Microseconds that a request takes while the agent hangs, or, with the argument `none`, without an exporter. That
-# is another process, which has loaded the same: any library that is loaded besides, be it uri, moves Ruby's heap
-# about, and makes requests up to 12 % longer or shorter.
+# Microseconds that a request takes while the agent hangs, and without an exporter, which is measured twice to know the
+# noise. The three processes have loaded the same and take turns: how fast a machine is changes within seconds, and any
+# library that is loaded besides, be it uri, moves Ruby's heap about and makes requests up to 12 % longer or shorter.
 
 require_relative "../support/measuring"
 require "datadog/native_export"
 
-REQUESTS = Integer(ENV.fetch("REQUESTS", "20000"))
+REQUESTS = Integer(ENV.fetch("REQUESTS", "40000"))
+TURNS = Measuring::ROUNDS + 1
+A_TURN = REQUESTS.fdiv(Measuring::ROUNDS).ceil
 # Reached on the way, so that exporting to a full queue is measured too.
-QUEUED = REQUESTS * 5
+QUEUED = A_TURN * TURNS * 5
 
 # A request does some work and makes a trace of ten spans either way.
 def request
@@ -17,26 +19,33 @@ def request
   Workload.traces(count: 1)
 end
 
-def measure
-  times = Array.new(REQUESTS) { Measuring.time(Process::CLOCK_MONOTONIC) { yield request } }
-  { p50: Measuring.percentile(times, 0.5), p99: Measuring.percentile(times, 0.99),
-    p999: Measuring.percentile(times, 0.999) }
+def turn
+  Array.new(A_TURN) { Measuring.time(Process::CLOCK_MONOTONIC) { yield request } }
 end
 
-if ARGV == ["none"]
-  Measuring.report(measure(&:itself))
-else
-  Agent.start(hangs: true) do |agent|
-    exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url, max_queue_spans: QUEUED,
-                                                   logger: Logger.new(nil))
-    times = measure { |traces| exporter.export(Measuring.lower(traces)) }
-    stats = exporter.stats
-    raise "not all was exported" unless stats[:spans_exported] == REQUESTS * 10
-    raise "the queue did not fill up, or the agent answered" if stats[:dropped][:queue_full].zero? ||
-                                                                stats[:spans_sent].positive?
+def alone = -> { turn(&:itself) }
 
-    Measuring.report(times)
-    $stdout.flush
-    exit!(true)
+def hanging(url)
+  exporter = nil
+  turns = 0
+  lambda do
+    exporter ||= Datadog::NativeExport::Exporter.new(agent_url: url, max_queue_spans: QUEUED, logger: Logger.new(nil))
+    times = turn { |traces| exporter.export(Measuring.lower(traces)) }
+    check(exporter.stats, turns += 1)
+    times
   end
+end
+
+def check(stats, turns)
+  raise "not all was exported" unless stats[:spans_exported] == turns * A_TURN * 10
+  raise "the agent answered" if stats[:spans_sent].positive?
+  raise "the queue did not fill up" if turns == TURNS && stats[:dropped][:queue_full].zero?
+end
+
+Agent.start(hangs: true) do |agent|
+  times = Measuring.take_turns(hanging: hanging(agent.url), alone: alone, alone_again: alone)
+  Measuring.report(times.to_h do |arm, turns|
+    all = turns.flatten
+    [arm, { p50: 0.5, p99: 0.99, p999: 0.999 }.transform_values { |share| Measuring.percentile(all, share) }]
+  end)
 end

@@ -50,18 +50,21 @@ module Measuring
 
   def percentile(values, share) = values.sort[((values.size - 1) * share).round]
 
-  # Runs arms in turn, each in a process of its own, and returns the median of what each returned. In one process
-  # they would get what memory another has left them, or has given back to the system. The first round is to warm up.
-  def interleave(arms)
+  # Runs arms in turn, and returns the median of what each returned.
+  def interleave(arms) = take_turns(arms).transform_values { |results| median(results) }
+
+  # Runs arms in turn, each in a process of its own, and returns all that each returned. In one process they would get
+  # what memory another has left them, or has given back to the system. The first round is to warm up.
+  def take_turns(arms)
     workers = arms.transform_values { |arm| IO.popen("-", "r+") || work(arm) }
-    results = Hash.new { |all, name| all[name] = [] }
+    results = arms.transform_values { [] }
     (ROUNDS + 1).times do |round|
       arms.keys.rotate(round).each do |name|
         result = turn(workers[name])
         results[name] << result if round.positive?
       end
     end
-    arms.keys.to_h { |name| [name, median(results[name])] }
+    results
   ensure
     # A worker has the ends of the pipes of those before it, and keeps them open.
     workers&.values&.reverse_each(&:close)
@@ -69,13 +72,13 @@ module Measuring
 
   def turn(worker)
     worker.puts
-    Float(worker.gets || raise("a measurement failed"))
+    JSON.parse(worker.gets || raise("a measurement failed"))
   end
 
   # What runs in a worker.
   def work(arm)
     $stdout.sync = true
-    puts arm.call while $stdin.gets
+    puts JSON.generate(arm.call) while $stdin.gets
     exit!(true)
   rescue StandardError => e
     warn e.full_message
