@@ -56,6 +56,24 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the Hashes o
       expect(sent(chunks, field)).to eq(walked * 36)
     end
 
+    # A decoder would keep one of them anyway.
+    it "sends one of two #{field} with equal keys, which a Hash by identity may have" do
+      hash = {}.compare_by_identity
+      # Frozen keys are taken for distinct ones elsewhere.
+      5.times { |i| hash[(+"twice").freeze] = value.call(i) }
+      chunks = described_class.new
+      chunks.push_trace(Array.new(2) { Support::TracerSpan.build(field => hash) })
+
+      Datadog::NativeExport::Testing::Agent.start do |agent|
+        exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
+        exporter.send_trace_chunks(chunks, timeout: 20)
+        expect(agent.requests.map(&:body).join.scan("twice").size).to eq(2)
+        expect(agent.traces.flatten(1).map { |span| span[field.to_s]["twice"] }).to eq([value.call(4)] * 2)
+      ensure
+        exporter.shutdown(timeout: 10)
+      end
+    end
+
     it "sends the #{field} of what grows from trace to trace" do
       hash = {}
       spans = [Support::TracerSpan.build(field => hash)]

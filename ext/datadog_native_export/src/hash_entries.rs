@@ -1,15 +1,16 @@
 //! Reading the entries of a Hash from where Ruby keeps them. Its API has a call for each entry, which costs more than
 //! most of what is done with the entry, and can't tell where the entries are before they are read.
 
-use crate::ruby::each_pair;
+use crate::ruby::{address, each_pair};
 use magnus::rb_sys::FromRawValue;
+use magnus::value::ReprValue;
 use magnus::{Error, RHash, Ruby, Value};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Word = rb_sys::VALUE;
 
-/// Whether [`check`] has found the entries where they should be.
-static FOUND: AtomicBool = AtomicBool::new(false);
+/// How ordinary Hashes tell their keys apart; 0 until [`check`] has found the entries where they should be.
+static BY_CONTENT: AtomicUsize = AtomicUsize::new(0);
 
 /// The entries of a Hash, in their order. Valid until Ruby code runs, objects are moved, or the Hash is changed.
 #[derive(Clone, Copy)]
@@ -18,6 +19,8 @@ pub struct Entries {
     /// Number of entries, deleted ones among them.
     count: usize,
     form: Form,
+    /// How the keys are told apart: an address that stands for it. Small ones do it as ordinary Hashes do.
+    comparison: Option<usize>,
 }
 
 /// What an entry is, in words.
@@ -49,10 +52,18 @@ impl Entries {
     /// `None` in Rubies of which it is not known where they are.
     #[inline(always)]
     pub fn of(hash: RHash) -> Option<Self> {
-        FOUND.load(Ordering::Relaxed).then(|| {
-            // SAFETY: `check` has found that this Ruby has them there.
-            unsafe { layout::entries(hash) }
-        })?
+        if BY_CONTENT.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        // SAFETY: `check` has found that this Ruby has them there.
+        unsafe { layout::entries(hash) }
+    }
+
+    /// Whether no two keys can be equal, as they may be in a Hash that compares by identity.
+    #[inline(always)]
+    pub fn has_distinct_keys(&self) -> bool {
+        let by_content = BY_CONTENT.load(Ordering::Relaxed);
+        self.comparison.is_none_or(|kind| kind == by_content)
     }
 
     /// The memory that tells where the entries of a Hash are, which stand near. The Hash is looked at, not the table.
@@ -99,44 +110,57 @@ impl Entries {
 /// # Errors
 /// When there is no memory for some Hashes.
 pub fn check(ruby: &Ruby) -> Result<(), Error> {
-    let mut found = true;
     // Small ones hold up to 8.
     for size in [0, 1, 7, 8, 9, 30] {
         for deleted in [None, Some(0), Some(5)] {
-            let hash = ruby.hash_new();
-            for key in 0..size {
-                hash.aset(key, -key)?;
-            }
+            let hash = filled(ruby, size)?;
             if let Some(key) = deleted {
                 hash.delete::<_, Value>(key)?;
             }
-            found &= reads_as_ruby_does(hash)?;
+            if read_as_ruby_does(hash)?.is_none() {
+                return Ok(());
+            }
         }
     }
-    FOUND.store(found, Ordering::Relaxed);
+    let large = read_as_ruby_does(filled(ruby, 30)?)?;
+    let by_identity = filled(ruby, 3)?;
+    by_identity.funcall::<_, _, Value>("compare_by_identity", ())?;
+    let by_identity = read_as_ruby_does(by_identity)?;
+    let comparison = |entries: Option<Entries>| entries?.comparison;
+    match (comparison(large), comparison(by_identity)) {
+        (Some(by_content), Some(by_identity)) if by_content != by_identity => {
+            BY_CONTENT.store(by_content, Ordering::Relaxed);
+        }
+        _ => {}
+    }
     Ok(())
 }
 
-fn reads_as_ruby_does(hash: RHash) -> Result<bool, Error> {
+fn filled(ruby: &Ruby, size: i64) -> Result<RHash, Error> {
+    let hash = ruby.hash_new();
+    (0..size).try_for_each(|key| hash.aset(key, -key))?;
+    Ok(hash)
+}
+
+/// The entries, if they are the same that Ruby gives out.
+fn read_as_ruby_does(hash: RHash) -> Result<Option<Entries>, Error> {
     let mut expected = Vec::new();
     each_pair(hash, |key, value| {
-        expected.push([key, value].map(crate::ruby::address));
+        expected.push([key, value].map(address));
         true
     })?;
     let mut read = Vec::new();
     // SAFETY: nothing of Ruby is called.
     let entries = unsafe { layout::entries(hash) };
-    let Some(entries) = entries else {
-        return Ok(false);
-    };
-    // SAFETY: as above.
-    unsafe {
-        entries.each(|key, value| {
-            read.push([key, value].map(crate::ruby::address));
+    if let Some(entries) = entries {
+        let each = |key, value| {
+            read.push([key, value].map(address));
             true
-        });
+        };
+        // SAFETY: as above.
+        unsafe { entries.each(each) };
     }
-    Ok(read == expected)
+    Ok(entries.filter(|_| read == expected))
 }
 
 /// Ruby 3.1 to 3.4: `struct RHash` in their `internal/hash.h`, `ar_table_struct` in the same file or in `hash.c`,
@@ -194,6 +218,7 @@ mod layout {
                     first: table.wrapping_add(HINTS),
                     count: (flags >> COUNT_SHIFT & COUNT_MASK) as usize,
                     form: Form::SMALL,
+                    comparison: None,
                 }
             } else {
                 let table = &*table.cast::<rb_sys::st_table>();
@@ -203,6 +228,7 @@ mod layout {
                     first: entries.wrapping_add(start * Form::LARGE.size),
                     count: table.entries_bound as usize - start,
                     form: Form::LARGE,
+                    comparison: Some(table.type_.addr()),
                 }
             })
         }

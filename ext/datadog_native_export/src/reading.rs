@@ -27,12 +27,16 @@ impl Reading {
         .map(drop)
     }
 
-    /// As [`crate::ruby::each_pair`].
+    /// As [`crate::ruby::each_pair`]. Whether it is known that no two keys are equal.
     ///
     /// # Safety
     /// `each` must call nothing of Ruby, and not panic.
     #[inline]
-    pub unsafe fn each_pair<F: FnMut(Value, Value) -> bool>(&self, hash: RHash, mut each: F) {
+    pub unsafe fn each_pair<F: FnMut(Value, Value) -> bool>(
+        &self,
+        hash: RHash,
+        mut each: F,
+    ) -> bool {
         extern "C" fn pair<F: FnMut(Value, Value) -> bool>(
             key: rb_sys::VALUE,
             value: rb_sys::VALUE,
@@ -51,11 +55,13 @@ impl Reading {
         }
         if let Some(entries) = Entries::of(hash) {
             // SAFETY: as promised.
-            return unsafe { entries.each(each) };
+            unsafe { entries.each(each) };
+            return entries.has_distinct_keys();
         }
         let each = (&raw mut each).cast::<c_void>() as rb_sys::VALUE;
         // SAFETY: `hash` is a Hash, and `pair` has the form that is asked for.
         unsafe { rb_sys::rb_hash_foreach(hash.as_raw(), Some(pair::<F>), each) };
+        false
     }
 
     /// Nanoseconds since the epoch of a Time, as far as 64 bits hold them.

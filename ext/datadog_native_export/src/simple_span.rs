@@ -279,6 +279,7 @@ impl SimpleSpans<'_> {
             return hash.is_nil().then_some(());
         };
         let seen = self.known.seen.glance();
+        let start = self.block.columns.meta.len();
         let mut is_simple = true;
         let each = |key, value| {
             let pair = self.pair(seen, key, |this| this.text(seen, value));
@@ -289,7 +290,9 @@ impl SimpleSpans<'_> {
             pair.is_some()
         };
         // SAFETY: reading Strings calls no Ruby, and nothing in it can panic.
-        unsafe { reading.each_pair(hash, each) };
+        if !unsafe { reading.each_pair(hash, each) } {
+            self.block.columns.dedup_meta(start);
+        }
         is_simple.then_some(())
     }
 
@@ -299,6 +302,7 @@ impl SimpleSpans<'_> {
             return hash.is_nil().then_some(());
         };
         let seen = self.known.seen.glance();
+        let start = self.block.columns.metrics.len();
         let mut is_simple = true;
         let each = |key, value| {
             let pair = self.pair(seen, key, |_| simple_metric(value));
@@ -309,7 +313,9 @@ impl SimpleSpans<'_> {
             pair.is_some()
         };
         // SAFETY: as above.
-        unsafe { reading.each_pair(hash, each) };
+        if !unsafe { reading.each_pair(hash, each) } {
+            self.block.columns.dedup_metrics(start);
+        }
         is_simple.then_some(())
     }
 
