@@ -1,6 +1,6 @@
 //! A span while its owner fills it in.
 
-use crate::columns::{Columns, Extras, Fields, Labels, Numbers};
+use crate::columns::{Columns, Extras, Fields, Labels, Mark, Numbers};
 use crate::size::Size;
 use crate::text::{Slice, Texts};
 use libdd_tinybytes::BytesString;
@@ -165,6 +165,21 @@ impl SpanDraft {
     pub fn dedup(&mut self) {
         self.columns.dedup_meta(0);
         self.columns.dedup_metrics(0);
+        self.count_tags();
+    }
+
+    /// What has been put in so far.
+    pub fn mark(&self) -> Mark {
+        self.columns.mark()
+    }
+
+    /// Takes out the tags and metrics that were put in since.
+    pub fn rewind(&mut self, mark: Mark) {
+        self.columns.rewind(mark);
+        self.count_tags();
+    }
+
+    fn count_tags(&mut self) {
         self.span.meta_end = self.columns.meta.len() as u32;
         self.span.metrics_end = self.columns.metrics.len() as u32;
     }

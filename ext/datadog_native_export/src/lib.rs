@@ -18,6 +18,7 @@ mod reading;
 mod ruby;
 mod seen;
 mod simple_span;
+mod simple_tags;
 mod span;
 mod span_reading;
 mod text;

@@ -2,11 +2,11 @@
 
 use crate::errors::{self, MODULE, consumed, wrong_class};
 use crate::numbers;
-use crate::ruby::{adjust_memory, each_pair, is_exactly};
+use crate::ruby::{adjust_memory, each_pair};
 use crate::text::{Text, entry};
-use crate::{events, links, meta_struct, span_reading};
+use crate::{events, links, meta_struct, simple_tags, span_reading};
 use magnus::typed_data::Obj;
-use magnus::value::{LazyId, ReprValue};
+use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, RHash, Ruby, TypedData, Value, method};
 use pipeline::columns::Numbers;
 use pipeline::span::SpanDraft;
@@ -88,15 +88,12 @@ impl Span {
         }
         let length = |hash| RHash::from_value(hash).map_or(0, RHash::len);
         draft.reserve(length(meta), length(metrics));
-        let repaired = draft.columns().repaired;
-        let meta_is_unique = for_each(ruby, meta, "meta", |key, value| {
-            append_meta(ruby, &mut draft, key, value)
-        })?;
-        let metrics_are_unique = for_each(ruby, metrics, "metrics", |key, value| {
-            append_metric(ruby, &mut draft, key, value)
-        })?;
-        // Two keys may be the same once they are repaired.
-        if !meta_is_unique || !metrics_are_unique || draft.columns().repaired > repaired {
+        let simple = simple_tags::append_meta;
+        let meta_is_unique = append(ruby, &mut draft, meta, "meta", simple, append_meta)?;
+        let simple = simple_tags::append_metrics;
+        let metrics_are_unique =
+            append(ruby, &mut draft, metrics, "metrics", simple, append_metric)?;
+        if !meta_is_unique || !metrics_are_unique {
             draft.dedup();
         }
         // What the values ran may have been `initialize` again.
@@ -298,31 +295,29 @@ fn append_metric(
     Ok(())
 }
 
-static COMPARE_BY_IDENTITY: LazyId = LazyId::new("compare_by_identity?");
-
-/// Calls `append` with each pair of a Hash, or with none for nil. Whether no two of its keys can
-/// have the same text.
-fn for_each(
+/// Appends the entries of a Hash, or none for nil: all at once if they are simple, or else one by one. Whether it
+/// is known that no two of its keys have the same text.
+fn append(
     ruby: &Ruby,
+    draft: &mut SpanDraft,
     hash: Value,
     field: &str,
-    mut append: impl FnMut(&Text, Value) -> Result<(), Error>,
+    simple: fn(&Ruby, &mut SpanDraft, RHash) -> Result<Option<bool>, Error>,
+    entry: fn(&Ruby, &mut SpanDraft, &Text, Value) -> Result<(), Error>,
 ) -> Result<bool, Error> {
     if hash.is_nil() {
         return Ok(true);
     }
     let hash = RHash::from_value(hash).ok_or_else(|| wrong_class(ruby, field, "Hash", hash))?;
-    let mut unique = is_exactly(hash, ruby.class_hash())
-        && !hash.funcall::<_, _, bool>(*COMPARE_BY_IDENTITY, ())?;
+    if let Some(unique) = simple(ruby, draft, hash)? {
+        return Ok(unique);
+    }
     let mut result = Ok(());
     each_pair(hash, |key, value| {
-        result = key_text(ruby, key, field).and_then(|key| {
-            unique &= key.unique;
-            append(&key, value)
-        });
+        result = key_text(ruby, key, field).and_then(|key| entry(ruby, draft, &key, value));
         result.is_ok()
     })?;
-    result.map(|()| unique)
+    result.map(|()| false)
 }
 
 fn key_text(ruby: &Ruby, key: Value, field: &str) -> Result<Text, Error> {
