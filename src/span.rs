@@ -246,8 +246,11 @@ impl SpanDraft {
 }
 
 fn find<V>(texts: &Texts, entries: &[(Slice, V)], key: Slice) -> Option<usize> {
-    let key = texts.get(key);
-    entries.iter().position(|entry| texts.get(entry.0) == key)
+    let text = texts.get(key);
+    // Most differ in length, which takes no look at the text.
+    entries
+        .iter()
+        .position(|&(other, _)| other.length() == key.length() && texts.get(other) == text)
 }
 
 #[cfg(test)]
