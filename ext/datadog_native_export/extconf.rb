@@ -1,5 +1,8 @@
 # frozen_string_literal: true
 
+# What is read of objects is read as CRuby has it.
+abort "datadog-native-export is for CRuby, this is #{RUBY_ENGINE}" unless RUBY_ENGINE == "ruby"
+
 require "mkmf"
 require "rb_sys/mkmf"
 

@@ -138,11 +138,15 @@ impl SimpleSpans<'_> {
         span: Value,
     ) -> Option<()> {
         let span = variables.read_alike(span, &self.known.layouts.span)?;
+        // To walk over an object's variables may be to wait for another Ractor.
+        if self.were_moved() {
+            return None;
+        }
         self.trace_id(span.trace_id())?;
         let has_extras = !is_empty(span.links())
             || !is_empty(span.events())
             || !self.is_empty_struct(span.metastruct());
-        // To walk over an object's variables may be to wait for another Ractor.
+        // There was another walk.
         if has_extras || self.were_moved() {
             return None;
         }

@@ -17,6 +17,7 @@ pub struct Text {
     /// Among the keys of a Hash no other has the same text, unless it is repaired. Ruby tells keys of
     /// the same bytes apart when their encodings differ, and Symbols from Strings; keys of a subclass of
     /// String can be changed after they were put in; and those that are not frozen are found by identity.
+    /// (Not so for what `Enumerable#tally` puts in, if it is changed and then frozen without a `rehash`.)
     pub unique: bool,
 }
 

@@ -71,10 +71,14 @@ impl Tools {
         }
     }
 
+    // Between this and `put_back` Ruby may have moved its thread to another of the system, so that neither may use an
+    // address that the caller has found before.
+    #[inline(never)]
     pub fn take() -> Box<Self> {
         TOOLS.take().unwrap_or_else(|| Box::new(Self::new()))
     }
 
+    #[inline(never)]
     pub fn put_back(self: Box<Self>) {
         TOOLS.set(Some(self));
     }
