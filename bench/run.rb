@@ -14,16 +14,15 @@ require_relative "rows"
 require_relative "support/instructions"
 
 PROCESSES = Integer(ENV.fetch("PROCESSES", "5"))
-SCRIPTS = {
-  lowering: ["lowering"], shapes: ["shapes"], sending: ["sending"], queueing: ["queueing"], loading: ["loading"],
-  memory: ["memory"], latency: ["latency"], tracer: (["tracer"] if ENV["DD_TRACE_RB"])
-}.compact.freeze
+SCRIPTS = [
+  "lowering", "shapes", "sending", "queueing", "loading", "memory", "latency", ("tracer" if ENV["DD_TRACE_RB"])
+].compact.freeze
 LIBRARY = File.expand_path("../lib/datadog_native_export/datadog_native_export.#{RbConfig::CONFIG["DLEXT"]}", __dir__)
 
 # What one measurement printed. One that fails ends all.
-def measure(script, *arguments)
+def measure(script)
   path = File.join(__dir__, "measure", "#{script}.rb")
-  output, status = Open3.capture2(RbConfig.ruby, path, *arguments)
+  output, status = Open3.capture2(RbConfig.ruby, path)
   abort "#{script} failed" unless status.success?
 
   JSON.parse(output, symbolize_names: true)
@@ -53,7 +52,7 @@ end
 counted = count
 runs = Array.new(PROCESSES) do |round|
   warn "round #{round + 1} of #{PROCESSES}"
-  figures = SCRIPTS.to_a.rotate(round).to_h.transform_values { |command| measure(*command) }
+  figures = SCRIPTS.rotate(round).to_h { |script| [script.to_sym, measure(script)] }
   { **figures, counted: counted, library: { stripped: stripped_bytes } }
 end
 table = Rows.table(runs)

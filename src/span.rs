@@ -327,4 +327,22 @@ mod tests {
         assert_eq!(span.meta.get("kept").unwrap(), "as it was");
         assert_eq!((&*span.name, &*span.resource), ("name", "name"));
     }
+
+    #[test]
+    fn what_was_put_in_since_a_mark_is_taken_out_with_its_text() {
+        let mut draft = SpanDraft::default();
+        set_meta(&mut draft, "kept", "1");
+        let (mark, length) = (draft.mark(), draft.texts().len());
+        set_meta(&mut draft, "gone", "2");
+        set_metric(&mut draft, "gone", 2.0);
+        draft.rewind(mark);
+        set_metric(&mut draft, "kept", 1.0);
+
+        assert_eq!(draft.texts().len(), length + "kept".len());
+        let span = draft.to_span(true);
+        let keys: Vec<_> = span.meta.iter().map(|(key, _)| key.as_ref()).collect();
+        assert_eq!(keys, ["kept"]);
+        let keys: Vec<_> = span.metrics.iter().map(|(key, _)| key.as_ref()).collect();
+        assert_eq!(keys, ["kept"]);
+    }
 }

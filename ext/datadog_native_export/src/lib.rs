@@ -21,6 +21,7 @@ mod simple_span;
 mod simple_tags;
 mod span;
 mod span_reading;
+mod strings;
 mod text;
 mod tools;
 mod trace;
@@ -40,7 +41,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     pipeline::diagnostics::listen();
     crate::ruby::at_end(drain);
     crate::ruby::allow_ractors();
-    if !crate::ruby::Encodings::check() {
+    if !strings::Encodings::check() {
         let message = "this Ruby numbers its encodings in a way that is not known";
         return Err(Error::new(ruby.exception_load_error(), message));
     }

@@ -1,7 +1,8 @@
 //! `meta_struct` values: Ruby objects to MessagePack and back, with no Ruby object in between.
 
 use crate::errors::describe;
-use crate::ruby::{Encodings, StringFacts, Whole, copy_bytes, each_pair, same_object};
+use crate::ruby::{Whole, each_pair, same_object};
+use crate::strings::{Encodings, StringFacts, copy_bytes};
 use crate::text::Text;
 use magnus::encoding::Coderange;
 use magnus::value::{Qfalse, Qtrue, ReprValue};

@@ -1,9 +1,8 @@
 //! Ruby text as it is sent: UTF-8, whatever it was.
 
 use crate::errors::wrong_class;
-use crate::ruby::{
-    Encodings, StringFacts, copy_text, is_ascii_only, is_exactly, symbol_text, transcode,
-};
+use crate::ruby::is_exactly;
+use crate::strings::{Encodings, StringFacts, copy_text, is_ascii_only, symbol_text, transcode};
 use magnus::encoding::Coderange;
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
