@@ -1,4 +1,5 @@
-//! Span events for agents that do not know them: JSON in a tag, as dd-trace-rb writes it.
+//! Span events for agents that don't know them: JSON in a tag, as dd-trace-rb writes it
+//! (`Datadog::Tracing::Transport::SerializableTrace`).
 
 use libdd_trace_utils::span::v04::{
     AttributeAnyValueBytes, AttributeArrayValueBytes, SpanEventBytes,
