@@ -1,6 +1,8 @@
 //! Trace chunks on their way from the tracer to the queue.
 
+use super::size::text_memory;
 use super::{Size, SpanBytes, pool};
+use std::mem::take;
 
 /// Spans of one trace that are sent, or dropped, together.
 #[derive(Debug, Default)]
@@ -53,9 +55,9 @@ impl TraceChunks {
         self.sizes.push(Size::default());
     }
 
-    /// Adds a span to the last chunk, or to a new one when there is none. `text` is the memory of its text in bytes;
-    /// `repaired` and `left_out` count its values that were not taken as they were.
-    pub fn push_span(&mut self, span: SpanBytes, text: usize, repaired: usize, left_out: usize) {
+    /// Adds a span to the last chunk, or to a new one when there is none. `repaired` and `left_out` count its values that
+    /// were not taken as they were.
+    pub fn push_span(&mut self, span: SpanBytes, repaired: usize, left_out: usize) {
         if self.chunks.is_empty() {
             self.begin_chunk(1);
         }
@@ -63,7 +65,7 @@ impl TraceChunks {
             return;
         };
         self.size -= *size;
-        size.add_span(&span, text);
+        size.add_span(&span, text_memory(&span));
         size.chunks = 1;
         size.repaired += repaired;
         size.left_out += left_out;
@@ -112,11 +114,21 @@ impl TraceChunks {
     }
 
     /// Returns each chunk that has spans.
-    pub fn into_chunks(self) -> impl Iterator<Item = Chunk> {
-        let chunks = self.chunks.into_iter().zip(self.sizes);
+    pub fn into_chunks(mut self) -> impl Iterator<Item = Chunk> {
+        let (chunks, sizes) = (take(&mut self.chunks), take(&mut self.sizes));
+        let chunks = chunks.into_iter().zip(sizes);
         chunks
             .filter(|(spans, _)| !spans.is_empty())
             .map(|(spans, size)| Chunk { spans, size })
+    }
+}
+
+impl Drop for TraceChunks {
+    /// Has the spans used again that nobody has taken over.
+    fn drop(&mut self) {
+        if !self.chunks.is_empty() {
+            pool().add_chunks(self.chunks.drain(..));
+        }
     }
 }
 
@@ -136,7 +148,7 @@ mod tests {
         let mut chunks = TraceChunks::default();
         chunks.begin_chunk(1);
         chunks.begin_chunk(1);
-        chunks.push_span(span(1), 0, 0, 0);
+        chunks.push_span(span(1), 0, 0);
         chunks.begin_chunk(1);
         let size = chunks.size();
         assert_eq!((chunks.len(), size.chunks, size.spans), (3, 1, 1));
@@ -149,7 +161,7 @@ mod tests {
         for id in 1..=3 {
             chunks.begin_chunk(0);
             for _ in 0..id {
-                chunks.push_span(span(id), 10, 1, 2);
+                chunks.push_span(span(id), 1, 2);
             }
             assert_eq!(chunks.trace_id(), Some(id));
         }

@@ -70,11 +70,42 @@ impl Size {
 
 /// Returns the bytes of memory that one span takes, with its text.
 pub fn span_memory(span: &SpanBytes) -> usize {
-    let text = [&span.name, &span.service, &span.resource, &span.r#type];
-    let text = text.iter().map(|text| len(text)).sum::<usize>();
-    let tags = span.meta.iter().map(|(key, value)| len(key) + len(value));
-    let metrics = span.metrics.iter().map(|(key, _)| len(key));
-    structure(span) + text + tags.sum::<usize>() + metrics.sum::<usize>()
+    structure(span) + text_memory(span)
+}
+
+/// Returns the bytes of text in a span, as if all of it were its own.
+pub fn text_memory(span: &SpanBytes) -> usize {
+    let labels = [&span.name, &span.service, &span.resource, &span.r#type];
+    let mut bytes = labels.into_iter().map(len).sum::<usize>();
+    bytes += (span.meta.iter())
+        .map(|(key, value)| len(key) + len(value))
+        .sum::<usize>();
+    bytes += span.metrics.iter().map(|(key, _)| len(key)).sum::<usize>();
+    for link in &span.span_links {
+        let attributes = link.attributes.iter();
+        bytes += len(&link.tracestate);
+        bytes += attributes.map(|(key, value)| len(key) + len(value)).sum::<usize>();
+    }
+    for event in &span.span_events {
+        bytes += len(&event.name) + event.attributes.keys().map(len).sum::<usize>();
+        let values = event.attributes.values().flat_map(event_values);
+        bytes += values.map(value_len).sum::<usize>();
+    }
+    bytes
+}
+
+fn event_values(value: &AttributeAnyValueBytes) -> &[AttributeArrayValueBytes] {
+    match value {
+        AttributeAnyValueBytes::SingleValue(value) => std::slice::from_ref(value),
+        AttributeAnyValueBytes::Array(values) => values,
+    }
+}
+
+fn value_len(value: &AttributeArrayValueBytes) -> usize {
+    match value {
+        AttributeArrayValueBytes::String(text) => len(text),
+        _ => 0,
+    }
 }
 
 /// Returns the bytes of memory that a span takes, without the text that shares blocks.
@@ -127,16 +158,9 @@ fn wire_link(link: &SpanLinkBytes) -> usize {
 fn wire_event(event: &SpanEventBytes) -> usize {
     let mut bytes = WIRE_EVENT + JSON_ESCAPE * wire_text(&event.name);
     for (key, value) in &event.attributes {
-        let values = match value {
-            AttributeAnyValueBytes::SingleValue(value) => std::slice::from_ref(value),
-            AttributeAnyValueBytes::Array(values) => values,
-        };
         bytes += JSON_ESCAPE * wire_text(key) + WIRE_EVENT_VALUE;
-        for value in values {
-            bytes += WIRE_EVENT_VALUE;
-            if let AttributeArrayValueBytes::String(text) = value {
-                bytes += JSON_ESCAPE * wire_text(text);
-            }
+        for value in event_values(value) {
+            bytes += WIRE_EVENT_VALUE + JSON_ESCAPE * (WIRE_HEADER + value_len(value));
         }
     }
     bytes

@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(shared.as_str().as_ptr(), text.as_str().as_ptr());
         assert_eq!(arena.get(place), Some("shared"));
         assert_eq!(arena.allocated(), before);
-        for _ in 0..BLOCK_BYTES / 1_000 {
+        for _ in 0..=BLOCK_BYTES / 1_000 {
             put(&mut arena, &"x".repeat(1_000));
         }
         assert_eq!(arena.get(place), None);

@@ -1,116 +1,105 @@
-//! What a `Span` holds, read back: frozen copies, as they will be sent.
+//! Reading a `Span` back: frozen copies of what it holds, as it will be sent.
 
-use crate::span::Span;
-use crate::text::read_string;
-use crate::{events, links, meta_struct};
+use super::span::Span;
+use crate::convert::text::read_string;
+use crate::convert::{events, links, meta_struct};
+use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{Error, IntoValue, Module, RArray, RClass, RHash, RString, Ruby, Value, method};
-use pipeline::columns::{Columns, Extras, Labels};
-use pipeline::text::Slice;
+use pipeline::span::SpanBytes;
 
-fn text(ruby: &Ruby, span: &Span, get: fn(&Labels) -> Slice) -> Result<RString, Error> {
-    let draft = span.open(ruby)?;
-    Ok(read_string(
-        ruby,
-        draft.columns().texts.get(get(draft.labels())),
-    ))
+fn text(
+    ruby: &Ruby,
+    span: &Span,
+    get: fn(&SpanBytes) -> &BytesString,
+) -> Result<RString, Error> {
+    let text = get(&span.open(ruby)?.span).clone();
+    Ok(read_string(ruby, text.as_str()))
 }
 
 fn name(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |labels| labels.name)
+    text(ruby, span, |span| &span.name)
 }
 
 fn service(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |labels| labels.service)
+    text(ruby, span, |span| &span.service)
 }
 
 fn resource(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |labels| labels.resource)
+    text(ruby, span, |span| &span.resource)
 }
 
 fn r#type(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |labels| labels.r#type)
+    text(ruby, span, |span| &span.r#type)
 }
 
 fn trace_id(ruby: &Ruby, span: &Span) -> Result<u128, Error> {
-    Ok(span.open(ruby)?.trace_id())
+    Ok(span.open(ruby)?.span.trace_id)
 }
 
 fn span_id(ruby: &Ruby, span: &Span) -> Result<u64, Error> {
-    Ok(span.open(ruby)?.numbers().span_id)
+    Ok(span.open(ruby)?.span.span_id)
 }
 
 fn parent_id(ruby: &Ruby, span: &Span) -> Result<u64, Error> {
-    Ok(span.open(ruby)?.numbers().parent_id)
+    Ok(span.open(ruby)?.span.parent_id)
 }
 
 fn start(ruby: &Ruby, span: &Span) -> Result<i64, Error> {
-    Ok(span.open(ruby)?.numbers().start)
+    Ok(span.open(ruby)?.span.start)
 }
 
 fn duration(ruby: &Ruby, span: &Span) -> Result<i64, Error> {
-    Ok(span.open(ruby)?.numbers().duration)
+    Ok(span.open(ruby)?.span.duration)
 }
 
 fn error(ruby: &Ruby, span: &Span) -> Result<i32, Error> {
-    Ok(span.open(ruby)?.numbers().error)
+    Ok(span.open(ruby)?.span.error)
 }
 
 fn meta(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
-    let draft = span.open(ruby)?;
-    let Columns { texts, meta, .. } = draft.columns();
-    let tags = meta.iter().map(|&(key, value)| {
-        let value = read_string(ruby, texts.get(value)).as_value();
-        Ok((read_string(ruby, texts.get(key)), value))
+    let meta = span.open(ruby)?.span.meta.clone();
+    let tags = meta.iter().map(|(key, value)| {
+        let value = read_string(ruby, value.as_str()).as_value();
+        Ok((key, value))
     });
     frozen_hash(ruby, tags)
 }
 
 fn metrics(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
-    let draft = span.open(ruby)?;
-    let Columns { texts, metrics, .. } = draft.columns();
-    let metrics = metrics.iter().map(|&(key, value)| {
-        let key = read_string(ruby, texts.get(key));
-        Ok((key, value.into_value_with(ruby)))
-    });
+    let metrics = span.open(ruby)?.span.metrics.clone();
+    let metrics = metrics
+        .iter()
+        .map(|(key, value)| Ok((key, value.into_value_with(ruby))));
     frozen_hash(ruby, metrics)
 }
 
 fn meta_struct(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
-    let values = extras(ruby, span, |extras| extras.meta_struct.clone())?;
-    let values = values.iter().map(|(key, value)| {
-        let key = read_string(ruby, key.as_str());
-        Ok((key, meta_struct::decode(ruby, &mut value.as_ref())?))
-    });
+    let values = span.open(ruby)?.span.meta_struct.clone();
+    let values = values
+        .iter()
+        .map(|(key, value)| Ok((key, meta_struct::to_ruby(ruby, value.as_ref())?)));
     frozen_hash(ruby, values)
 }
 
 fn links(ruby: &Ruby, span: &Span) -> Result<RArray, Error> {
-    let links = extras(ruby, span, |extras| extras.links.clone())?;
+    let links = span.open(ruby)?.span.span_links.clone();
     frozen_array(ruby, &links, |link| links::to_ruby(ruby, link))
 }
 
 fn events(ruby: &Ruby, span: &Span) -> Result<RArray, Error> {
-    let events = extras(ruby, span, |extras| extras.events.clone())?;
+    let events = span.open(ruby)?.span.span_events.clone();
     frozen_array(ruby, &events, |event| events::to_ruby(ruby, event))
 }
 
-fn extras<T: Default>(
+fn frozen_hash<'a>(
     ruby: &Ruby,
-    span: &Span,
-    copy: impl FnOnce(&Extras) -> T,
-) -> Result<T, Error> {
-    Ok(span.open(ruby)?.extras().map(copy).unwrap_or_default())
-}
-
-fn frozen_hash(
-    ruby: &Ruby,
-    entries: impl Iterator<Item = Result<(RString, Value), Error>>,
+    entries: impl Iterator<Item = Result<(&'a BytesString, Value), Error>>,
 ) -> Result<RHash, Error> {
     let hash = ruby.hash_new();
     for entry in entries {
         let (key, value) = entry?;
-        hash.aset(key, value)?;
+        hash.aset(read_string(ruby, key.as_str()), value)?;
     }
     hash.freeze();
     Ok(hash)
@@ -129,7 +118,11 @@ fn frozen_array<T>(
     Ok(array)
 }
 
-pub fn init(class: RClass) -> Result<(), Error> {
+/// Defines the methods.
+///
+/// # Errors
+/// When the class can't be changed.
+pub fn define(class: RClass) -> Result<(), Error> {
     class.define_method("name", method!(name, 0))?;
     class.define_method("service", method!(service, 0))?;
     class.define_method("resource", method!(resource, 0))?;

@@ -1,7 +1,9 @@
-//! Reading the entries of a Hash from where Ruby keeps them. Its API has a call for each entry, which costs more than
-//! most of what is done with the entry, and can't tell where the entries are before they are read.
+//! Where a Hash keeps its entries. Ruby's API has a call for each entry, which costs more than most of what is done with
+//! it, and can't tell where the entries are before they are read.
 
-use crate::ruby::{address, each_pair};
+use super::{enabled, prefetch, prefetch_pointee};
+use crate::ruby::hash::{Keys, each_pair_by_ruby};
+use crate::ruby::address;
 use magnus::rb_sys::FromRawValue;
 use magnus::value::ReprValue;
 use magnus::{Error, RHash, Ruby, Value};
@@ -9,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Word = rb_sys::VALUE;
 
-/// How ordinary Hashes tell their keys apart; 0 until [`check`] has found the entries where they should be.
+/// How ordinary Hashes compare their keys: an address that stands for it. 0 until [`check`] has found the entries where
+/// they should be.
 static BY_CONTENT: AtomicUsize = AtomicUsize::new(0);
 
 /// The entries of a Hash, in their order. Valid until Ruby code runs, objects are moved, or the Hash is changed.
@@ -19,7 +22,7 @@ pub struct Entries {
     /// Number of entries, deleted ones among them.
     count: usize,
     form: Form,
-    /// How the keys are told apart: an address that stands for it. Small ones do it as ordinary Hashes do.
+    /// How the keys are compared, as in [`BY_CONTENT`]. Small Hashes do it as ordinary ones do.
     comparison: Option<usize>,
 }
 
@@ -27,9 +30,9 @@ pub struct Entries {
 #[derive(Clone, Copy)]
 struct Form {
     size: usize,
-    /// Index of the key, which the value comes after.
+    /// Index of the key, which the value follows.
     key: usize,
-    /// What stands first in an entry that was deleted.
+    /// Stands first in an entry that was deleted.
     deleted: Word,
 }
 
@@ -49,8 +52,11 @@ impl Form {
 }
 
 impl Entries {
-    /// `None` in Rubies of which it is not known where they are.
-    #[inline(always)]
+    /// Number of entries that [`Entries::copy_to`] takes, deleted ones among them.
+    pub const MOST_COPIED: usize = 32;
+
+    /// Finds the entries of a Hash; returns `None` where the layout isn't known.
+    #[inline]
     pub fn of(hash: RHash) -> Option<Self> {
         if BY_CONTENT.load(Ordering::Relaxed) == 0 {
             return None;
@@ -59,57 +65,89 @@ impl Entries {
         unsafe { layout::entries(hash) }
     }
 
-    /// Whether no two keys can be equal, as they may be in a Hash that compares by identity.
-    #[inline(always)]
-    pub fn has_distinct_keys(&self) -> bool {
+    /// Returns how the keys relate.
+    #[inline]
+    pub fn keys(&self) -> Keys {
         let by_content = BY_CONTENT.load(Ordering::Relaxed);
-        self.comparison.is_none_or(|kind| kind == by_content)
+        match self.comparison.is_none_or(|kind| kind == by_content) {
+            true => Keys::Distinct,
+            false => Keys::MayRepeat,
+        }
     }
 
-    /// The memory that tells where the entries of a Hash are, which stand near. The Hash is looked at, not the table.
-    #[inline(always)]
+    /// Returns the address of what tells where the entries of a Hash are, which stand near. The Hash is read, the table
+    /// isn't.
+    #[inline]
     pub fn table_address(hash: RHash) -> usize {
         /// Of a large table what is read stands around this byte.
         const MIDDLE: usize = std::mem::offset_of!(rb_sys::st_table, entries_bound);
         layout::table(hash).addr() + MIDDLE
     }
 
-    /// The memory that the entries are in, from the first address to behind the last.
-    #[inline(always)]
+    /// Returns the memory that the entries are in.
+    #[inline]
     pub fn addresses(&self) -> std::ops::Range<usize> {
         let first = self.first.addr();
         first..first + self.count * self.form.size * size_of::<Word>()
     }
 
-    /// Calls `each` with every key and value until it returns false.
-    ///
-    /// # Safety
-    /// `each` must call nothing of Ruby.
-    #[inline(always)]
-    pub unsafe fn each(self, mut each: impl FnMut(Value, Value) -> bool) {
+    /// Copies keys and values, if there are not too many.
+    #[inline]
+    pub fn copy_to<'c>(
+        self,
+        copies: &'c mut [[Word; 2]; Self::MOST_COPIED],
+    ) -> Option<&'c [[Word; 2]]> {
+        if self.count > Self::MOST_COPIED {
+            return None;
+        }
+        let mut copied = 0;
         for index in 0..self.count {
-            // SAFETY: there are so many entries, and nothing changes them; keys and values are live as
-            // long as the Hash is.
-            let (key, value) = unsafe {
+            // SAFETY: there are so many entries, and nothing changes them while they are copied.
+            unsafe {
                 let entry = self.first.add(index * self.form.size);
                 if *entry == self.form.deleted {
                     continue;
                 }
                 let key = entry.add(self.form.key);
-                (Value::from_raw(*key), Value::from_raw(*key.add(1)))
-            };
-            if !each(key, value) {
-                return;
+                copies[copied] = [*key, *key.add(1)];
+            }
+            copied += 1;
+        }
+        Some(&copies[..copied])
+    }
+
+    /// Prefetches every value, or what a word of it points to.
+    #[inline]
+    pub fn prefetch_values(self, pointee: Option<usize>) {
+        self.each_value(|value| match pointee {
+            Some(index) => prefetch_pointee(value, index),
+            None => prefetch(value),
+        });
+    }
+
+    /// Calls `each` with every value. It must not call Ruby.
+    #[inline]
+    fn each_value(self, mut each: impl FnMut(Value)) {
+        for index in 0..self.count {
+            // SAFETY: as in `copy_to`; the value is live as long as the Hash is.
+            unsafe {
+                let entry = self.first.add(index * self.form.size);
+                if *entry != self.form.deleted {
+                    each(Value::from_raw(*entry.add(self.form.key + 1)));
+                }
             }
         }
     }
 }
 
-/// Finds out whether this Ruby has the entries of Hashes where they are looked for.
+/// Checks that this Ruby has the entries of Hashes where they are looked for, and notes it.
 ///
 /// # Errors
 /// When there is no memory for some Hashes.
 pub fn check(ruby: &Ruby) -> Result<(), Error> {
+    if !enabled() {
+        return Ok(());
+    }
     // Small ones hold up to 8.
     for size in [0, 1, 7, 8, 9, 30] {
         for deleted in [None, Some(0), Some(5)] {
@@ -117,12 +155,12 @@ pub fn check(ruby: &Ruby) -> Result<(), Error> {
             if let Some(key) = deleted {
                 hash.delete::<_, Value>(key)?;
             }
-            if read_as_ruby_does(hash)?.is_none() {
+            if checked(hash)?.is_none() {
                 return Ok(());
             }
         }
     }
-    let large = read_as_ruby_does(filled(ruby, 30)?)?;
+    let large = checked(filled(ruby, 30)?)?;
     let by_identity = filled(ruby, 3)?;
     // An application may have redefined it.
     if by_identity
@@ -131,7 +169,7 @@ pub fn check(ruby: &Ruby) -> Result<(), Error> {
     {
         return Ok(());
     }
-    let by_identity = read_as_ruby_does(by_identity)?;
+    let by_identity = checked(by_identity)?;
     let comparison = |entries: Option<Entries>| entries?.comparison;
     match (comparison(large), comparison(by_identity)) {
         (Some(by_content), Some(by_identity)) if by_content != by_identity => {
@@ -148,25 +186,19 @@ fn filled(ruby: &Ruby, size: i64) -> Result<RHash, Error> {
     Ok(hash)
 }
 
-/// The entries, if they are the same that Ruby gives out.
-fn read_as_ruby_does(hash: RHash) -> Result<Option<Entries>, Error> {
+/// Returns the entries, if they are the same that Ruby gives out.
+fn checked(hash: RHash) -> Result<Option<Entries>, Error> {
     let mut expected = Vec::new();
-    each_pair(hash, |key, value| {
-        expected.push([key, value].map(address));
-        true
+    each_pair_by_ruby(hash, |key, value| {
+        expected.push([key, value].map(|object| address(object) as Word));
+        Ok::<_, Error>(())
     })?;
-    let mut read = Vec::new();
-    // SAFETY: nothing of Ruby is called.
+    let mut copies = [[0; 2]; Entries::MOST_COPIED];
+    // SAFETY: a Hash of this Ruby; that its words are read as entries without being followed does no harm.
     let entries = unsafe { layout::entries(hash) };
-    if let Some(entries) = entries {
-        let each = |key, value| {
-            read.push([key, value].map(address));
-            true
-        };
-        // SAFETY: as above.
-        unsafe { entries.each(each) };
-    }
-    Ok(entries.filter(|_| read == expected))
+    let copied = entries.and_then(|entries| entries.copy_to(&mut copies));
+    let is_same = copied.is_some_and(|copied| copied == expected);
+    Ok(entries.filter(|_| is_same))
 }
 
 /// Ruby 3.1 to 3.4: `struct RHash` in their `internal/hash.h`, `ar_table_struct` in the same file or in `hash.c`,

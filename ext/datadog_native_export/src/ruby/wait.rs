@@ -1,0 +1,70 @@
+//! Waiting without the GVL.
+
+use magnus::Error;
+use magnus::rb_sys::protect;
+use pipeline::queue::Interrupt;
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// Runs `block` without the GVL. The interrupt is requested when Ruby wants this thread back; `block` should then return
+/// soon. It may not touch a Ruby object. `None` when something is waiting for [`check_interrupts`] already.
+///
+/// # Errors
+/// When Ruby can't start the thread that it may need to request it.
+pub fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Option<R>, Error> {
+    struct Call<'a, R> {
+        block: &'a (dyn Fn(&Interrupt) -> R + Sync),
+        interrupt: &'a Interrupt,
+        result: Option<std::thread::Result<R>>,
+    }
+    extern "C" fn run<R>(call: *mut c_void) -> *mut c_void {
+        // SAFETY: `call` is the one below, which is on the stack until this returns.
+        let call = unsafe { &mut *call.cast::<Call<R>>() };
+        let run = || (call.block)(call.interrupt);
+        call.result = Some(catch_unwind(AssertUnwindSafe(run)));
+        std::ptr::null_mut()
+    }
+    extern "C" fn unblock(interrupt: *mut c_void) {
+        // SAFETY: it is the one below; Ruby calls this only while `rb_nogvl` runs.
+        unsafe { &*interrupt.cast::<Interrupt>() }.request();
+    }
+    // Ruby calls it from a signal handler, which may be late, or come between its setting this function and the
+    // argument, which is of an earlier call then.
+    extern "C" fn unblock_main(_: *mut c_void) {
+        Interrupt::request_of_main();
+    }
+    let own = Interrupt::of_this_thread();
+    let of_main = Interrupt::of_main();
+    let interrupt = of_main.unwrap_or(&own);
+    // Without the flag, a process of one thread starts another for each call, to call the function from.
+    let (unblock, flag): (unsafe extern "C" fn(_), _) = match of_main {
+        Some(_) => (unblock_main, rb_sys::RB_NOGVL_UBF_ASYNC_SAFE),
+        None => (unblock, 0),
+    };
+    let mut call = Call {
+        block: &block,
+        interrupt,
+        result: None,
+    };
+    let call_ptr = (&raw mut call).cast::<c_void>();
+    let interrupt_ptr = std::ptr::from_ref(interrupt).cast_mut().cast::<c_void>();
+    protect(AssertUnwindSafe(|| {
+        // SAFETY: both functions have the form that is asked for and never unwind; their arguments
+        // outlive the call. With INTR_FAIL interrupts are left for later, and what it raises
+        // before it calls `run` is caught here.
+        unsafe {
+            rb_sys::rb_nogvl(
+                Some(run::<R>),
+                call_ptr,
+                Some(unblock),
+                interrupt_ptr,
+                (rb_sys::RB_NOGVL_INTR_FAIL | flag) as c_int,
+            );
+        }
+        rb_sys::Qnil as rb_sys::VALUE
+    }))?;
+    match call.result.transpose() {
+        Ok(result) => Ok(result),
+        Err(panic) => resume_unwind(panic),
+    }
+}
