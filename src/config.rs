@@ -1,4 +1,4 @@
-//! What an exporter needs to know, checked before anything is built from it.
+//! Settings of an exporter, validated before anything is built from them.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::fmt;
@@ -15,41 +15,42 @@ pub struct Config {
     pub agent_timeout: Duration,
     /// Longest time a chunk waits in the queue before it is sent.
     pub flush_interval: Duration,
-    /// How long the end of the process waits for what is queued.
+    /// How long process shutdown waits for what is queued.
     pub shutdown_timeout: Duration,
-    /// Queue bound, in spans.
+    /// Bound of the queue, in spans.
     pub max_queue_spans: usize,
-    /// Queue bound, in bytes of memory.
+    /// Bound of the queue, in bytes of memory.
     pub max_queue_bytes: usize,
-    /// What is given up when the queue is full.
+    /// Which chunks are dropped when the queue is full.
     pub when_full: WhenFull,
-    /// Size that the body of one request is filled up to, in bytes.
+    /// Size up to which the body of one request is filled, in bytes. A larger chunk goes alone.
     pub max_payload_bytes: usize,
-    /// How long a payload is tried for.
+    /// Time after which no further attempt is made for a payload.
     pub retry_deadline: Duration,
-    /// Sent as `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
+    /// Value of `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
     pub test_session_token: Option<HeaderText>,
     /// Sent with every request, in place of the library's own of the same name.
     pub headers: HeaderMap,
-    /// Whether span events are sent as such; what the agent says it takes when `None`.
+    /// Whether span events are sent typed rather than as JSON; decided by the agent's `/info` if
+    /// `None`.
     pub span_events: Option<bool>,
-    /// Whether the tracer marks the top-level spans, so that the agent need not.
+    /// Whether the tracer marks top-level spans itself (`Datadog-Client-Computed-Top-Level`).
     pub client_computed_top_level: bool,
-    /// Whether the agent is to leave its statistics alone.
+    /// Whether the agent must not compute statistics (`Datadog-Client-Computed-Stats`).
     pub client_computed_stats: bool,
     pub tracer: Tracer,
 }
 
-/// What is given up when the queue is full. Chunks are given up whole.
+/// Which chunks are dropped when the queue is full. Chunks are dropped whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WhenFull {
-    /// Those that find no room.
+    /// Chunks that find no room.
     DropNewest,
-    /// Those that have waited longest.
+    /// Chunks that have waited longest.
     DropOldest,
 }
 
-/// Who speaks to the agent: the values of the `Datadog-Meta-*` headers.
+/// Values of the `Datadog-Meta-*` headers.
 #[derive(Clone, Debug)]
 pub struct Tracer {
     pub version: HeaderText,
@@ -59,16 +60,16 @@ pub struct Tracer {
     pub interpreter_vendor: HeaderText,
 }
 
-/// Text that can be sent as the value of an HTTP header.
+/// Non-empty ASCII text that can be sent as the value of an HTTP header.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeaderText(String);
 
 impl HeaderText {
     /// # Errors
-    /// When the text is empty or has a byte that no header value may hold.
+    /// Says what is expected if the text is empty or has a character that no header value may hold.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("expected text, got an empty String".into());
+            return Err("expected text, got an empty string".into());
         }
         match HeaderValue::from_str(text) {
             Ok(_) if text.is_ascii() => Ok(Self(text.into())),
@@ -78,12 +79,13 @@ impl HeaderText {
         }
     }
 
+    /// Returns the text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Those that say what a request holds.
+/// Headers that describe a request's content or connection.
 const RESERVED_HEADERS: [&str; 6] = [
     "connection",
     "content-length",
@@ -93,10 +95,10 @@ const RESERVED_HEADERS: [&str; 6] = [
     "x-datadog-trace-count",
 ];
 
-/// Adds a header for every request.
+/// Adds a header to those sent with every request.
 ///
 /// # Errors
-/// When no header can have that name or value, or it is one that says what a request holds.
+/// If no header can have that name or value, or if it describes a request's content.
 pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
     let value = HeaderText::parse(value)?.0;
     let value = HeaderValue::try_from(value).map_err(|problem| problem.to_string())?;
@@ -113,12 +115,12 @@ pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<()
 pub struct AgentUrl(String);
 
 impl AgentUrl {
-    /// The trace exporter panics on some malformed URLs and accepts others that lead nowhere, so
-    /// that all of it is checked here.
+    /// Parses a URL. The trace exporter panics on some malformed URLs and accepts others that lead
+    /// nowhere, so that everything is checked here.
     ///
     /// # Errors
-    /// When `text` is not one of these forms. The message says what is accepted and repeats the
-    /// URL, without a user name or password.
+    /// If `text` has none of these forms. The message says what is accepted and repeats the URL,
+    /// without a user name or password.
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = |problem: &str| {
             let shown = match text.split_once("://").zip(text.rsplit_once('@')) {
@@ -164,12 +166,13 @@ impl AgentUrl {
         Ok(Self(text.into()))
     }
 
+    /// Returns the text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The URL of one of the agent's endpoints, in the form that the HTTP client takes: the path
-    /// of a socket is its authority, in hexadecimal.
+    /// Returns the URL of one of the agent's endpoints in the form that the HTTP client takes, in
+    /// which the path of a socket is the authority, in hexadecimal.
     pub fn join(&self, path: &str) -> Uri {
         let base = match self.0.strip_prefix("unix://") {
             Some(socket) => {
@@ -187,37 +190,6 @@ impl AgentUrl {
 impl fmt::Display for AgentUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-#[cfg(test)]
-impl Config {
-    pub fn for_tests(agent_url: AgentUrl) -> Self {
-        let text = || HeaderText::parse("test").unwrap();
-        let second = Duration::from_secs(1);
-        Self {
-            agent_url,
-            agent_timeout: second,
-            flush_interval: second,
-            shutdown_timeout: second,
-            max_queue_spans: 1_000,
-            max_queue_bytes: 1_000_000,
-            when_full: WhenFull::DropNewest,
-            max_payload_bytes: 1_000_000,
-            retry_deadline: second,
-            test_session_token: None,
-            headers: HeaderMap::new(),
-            span_events: None,
-            client_computed_top_level: false,
-            client_computed_stats: false,
-            tracer: Tracer {
-                version: text(),
-                language: text(),
-                language_version: text(),
-                interpreter: text(),
-                interpreter_vendor: text(),
-            },
-        }
     }
 }
 
@@ -274,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_say_what_a_request_holds_cannot_be_chosen() {
+    fn headers_that_describe_the_content_cannot_be_chosen() {
         let mut headers = HeaderMap::new();
         assert_eq!(add_header(&mut headers, "X-Own", "1"), Ok(()));
         assert!(add_header(&mut headers, "Content-Length", "1").is_err());
@@ -284,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn header_text_is_what_a_header_can_hold() {
+    fn header_text_is_what_a_header_value_may_be() {
         assert!(HeaderText::parse("3.1.7").is_ok());
         for text in ["", "a\nb", "é"] {
             assert!(HeaderText::parse(text).is_err(), "{text:?}");

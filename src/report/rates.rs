@@ -1,12 +1,12 @@
-//! The agent's sampling rates, as its last answer gave them.
+//! Sampling rates of the agent's latest answer.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Rates by `service:S,env:E`, 0 to 1.
+/// Sampling rates, 0 to 1, by `service:S,env:E`.
 pub type RateByService = Vec<(String, f64)>;
 
-/// Parsed once for each change, so that asking costs next to nothing.
+/// The latest sampling rates. Parsed once a change, so that reading them costs next to nothing.
 #[derive(Default)]
 pub struct Rates {
     version: AtomicU64,
@@ -20,11 +20,12 @@ struct Latest {
 }
 
 impl Rates {
-    /// Changes when the rates do; 0 until there are any.
+    /// Returns a number that changes when the rates do; 0 until there are any.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Returns the latest rates, empty until there are any.
     pub fn latest(&self) -> Arc<RateByService> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&latest.rates)
@@ -32,7 +33,7 @@ impl Rates {
 
     /// Takes the rates from the body of an answer, if it has any: an agent whose rates have not
     /// changed may leave them out.
-    pub fn update(&self, body: &str) {
+    pub(crate) fn update(&self, body: &str) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.body == body {
             return;
@@ -46,7 +47,8 @@ impl Rates {
             return;
         };
         let rate = |(key, rate): (&String, &serde_json::Value)| Some((key.clone(), rate.as_f64()?));
-        // Never the same in a child as in its parent, for those who remember what they saw last.
+        // Never reused by a child for other rates than its parent's, whose version a reader that
+        // survived the fork may remember.
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
         let version = 1 + VERSIONS.fetch_add(1, Ordering::Relaxed);
         latest.rates = Arc::new(rates.iter().filter_map(rate).collect());
