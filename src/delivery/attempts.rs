@@ -13,14 +13,17 @@
 //! | any other | refused |
 //! | none (connection failed, timeout) | repeated after a pause; the breaker opens |
 //!
-//! An answer whose status has come is an answer, even if its body cannot be read. No attempt begins
-//! after the retry deadline, but one that has begun has all of its time: a request that is cut
-//! short may have arrived.
+//! - An answer whose status has come is an answer, even if its body cannot be read.
+//! - No attempt begins after the retry deadline, but one that has begun has all of its time: a
+//!   request that is cut short may have arrived.
+//! - A request that timed out may have arrived too, and its answer may still come. It is listened
+//!   for until the end of the next attempt, which is not made if the answer comes before.
+//! - Time in which the process was stopped does not count, see [`Deadline`].
 
 use super::backoff::Backoff;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, Permit};
 use super::capability::DELIVERY;
-use super::http_client::{HttpClient, read_body};
+use super::http_client::{Body, BoxFuture, HttpClient, read_body};
 use super::split;
 use crate::config::Config;
 use crate::queue::{Accepted, Failure, Outcome, Tracker};
@@ -37,6 +40,13 @@ use tokio::time::Instant;
 
 /// Characters of an answer's body that are shown in messages.
 const SHOWN_CHARS: usize = 200;
+/// A timer that is late by this much was not late because the machine is busy.
+const STOPPED: Duration = Duration::from_millis(300);
+/// How long an answer that came while the process was stopped may take to be read, or to be sent
+/// again by the other end's kernel.
+const READ_AFTER_STOP: Duration = Duration::from_secs(1);
+/// Enough for the longest pause of the breaker and the turns of a few payloads.
+const ONE_MORE_ATTEMPT: Duration = Duration::from_secs(3);
 /// Timers that are this far apart run in their order.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 const TRACE_COUNT: &str = "x-datadog-trace-count";
@@ -111,7 +121,7 @@ impl Delivery {
         for (name, value) in &self.config.headers {
             request.headers_mut().insert(name, value.clone());
         }
-        let deadline = Instant::now() + self.config.retry_deadline;
+        let mut deadline = Deadline::new(self.config.retry_deadline);
         let mut parts = vec![Part {
             request,
             chunks: self.size.chunks,
@@ -121,7 +131,7 @@ impl Delivery {
         let mut refusal: Option<Failure> = None;
         while let Some(part) = parts.pop() {
             if let Some(refusal) = &refusal
-                && Instant::now() >= deadline
+                && Instant::now() >= deadline.at
             {
                 // No time is left for it: it is lost for what the whole was refused for.
                 self.outcome().failures.push(Failure {
@@ -130,7 +140,7 @@ impl Delivery {
                 });
                 continue;
             }
-            match self.deliver(&part, deadline).await {
+            match self.deliver(&part, &mut deadline).await {
                 Ok(answer) => {
                     let accepted = Accepted {
                         chunks: part.chunks,
@@ -161,21 +171,36 @@ impl Delivery {
     }
 
     /// Makes the request until it is accepted, can't be, or the time is over.
-    async fn deliver(&self, part: &Part, deadline: Instant) -> Result<Response<Bytes>, Failure> {
+    async fn deliver(
+        &self,
+        part: &Part,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Bytes>, Failure> {
         let mut backoff = Backoff::new();
+        let mut next_attempt = Instant::now();
         let mut is_retry = false;
+        let mut late = LateAnswer::default();
         // The agent's last answer, unless it could not be reached since.
         let mut refusal: Option<Failure> = None;
         loop {
-            let permit = self.breaker.acquire(deadline).await;
-            let permit = permit.map_err(|cause| {
-                let refusal = refusal.take();
-                refusal.unwrap_or_else(|| self.unreachable(part, &cause))
-            })?;
-            if std::mem::replace(&mut is_retry, true) {
-                self.tracker.retried();
-            }
-            match self.attempt(part).await {
+            let (attempt, permit) = tokio::select! {
+                biased;
+                head = late.head() => {
+                    let limit = Instant::now() + self.config.agent_timeout;
+                    (Ok(self.read(head, late.began, limit).await), None)
+                }
+                permit = self.permit(next_attempt, deadline) => {
+                    let permit = permit.map_err(|cause| {
+                        let refusal = refusal.take();
+                        refusal.unwrap_or_else(|| self.unreachable(part, &cause))
+                    })?;
+                    if std::mem::replace(&mut is_retry, true) {
+                        self.tracker.retried();
+                    }
+                    (self.attempt(part, &mut late, deadline).await, Some(permit))
+                }
+            };
+            match attempt {
                 Ok(answer) => {
                     self.breaker.reached();
                     drop(permit);
@@ -184,12 +209,12 @@ impl Delivery {
                     }
                     let failure = self.refused(part, &answer);
                     let pause = backoff.next_pause().max(retry_after(&answer));
-                    let left = deadline.saturating_duration_since(Instant::now());
+                    let left = deadline.at.saturating_duration_since(Instant::now());
                     if !may_succeed_later(answer.status()) || pause > left {
                         return Err(failure);
                     }
                     refusal = Some(failure);
-                    tokio::time::sleep(pause).await;
+                    next_attempt = Instant::now() + pause;
                 }
                 Err(cause) => {
                     let open_until = self.breaker.unreachable(&cause);
@@ -197,26 +222,67 @@ impl Delivery {
                     refusal = None;
                     // Steps back behind other payloads: it may be this one that the agent can't stand.
                     let pause = Instant::now() + backoff.next_pause();
-                    let pause = pause.max(open_until + TIMER_RESOLUTION);
-                    tokio::time::sleep_until(deadline.min(pause)).await;
+                    next_attempt = pause.max(open_until + TIMER_RESOLUTION).min(deadline.at);
                 }
             }
         }
     }
 
-    /// Makes the request once. Returns the answer, or why there is none.
-    async fn attempt(&self, part: &Part) -> Result<Response<Bytes>, String> {
+    /// Waits for the time of the next attempt and for permission to make it.
+    ///
+    /// # Errors
+    /// When the deadline comes first: why the agent cannot be reached.
+    async fn permit(&self, at: Instant, deadline: &mut Deadline) -> Result<Permit<'_>, String> {
+        if Instant::now() < at {
+            tokio::time::sleep_until(at).await;
+            deadline.note_stop(at);
+        }
+        loop {
+            let (began, until) = (Instant::now(), deadline.at);
+            match self.breaker.acquire(until).await {
+                Err(_) if began < until && deadline.note_stop(until) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes the request once. Returns the answer, or why there is none; one that may still come is
+    /// left in `late`.
+    async fn attempt(
+        &self,
+        part: &Part,
+        late: &mut LateAnswer,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Bytes>, String> {
         let began = Instant::now();
-        let deadline = began + self.config.agent_timeout;
-        let request = self.http.send(part.request.clone());
-        let head = tokio::time::timeout_at(deadline, request).await;
-        let head = head.unwrap_or_else(|_| {
-            let seconds = began.elapsed().as_secs_f64();
-            Err(format!("no answer within {seconds:.3} s"))
-        })?;
-        let answer = read_body(head, deadline).await;
+        let limit = began + self.config.agent_timeout;
+        let mut request = self.http.send(part.request.clone());
+        let mut head = tokio::select! {
+            biased;
+            head = late.accepting_head() => return Ok(self.read(head, late.began, limit).await),
+            head = tokio::time::timeout_at(limit, &mut request) => head,
+        };
+        if head.is_err() && deadline.note_stop(limit) {
+            // The answer may have come while the process was stopped, and only has to be read.
+            head = tokio::time::timeout(READ_AFTER_STOP, &mut request).await;
+        }
+        match head {
+            Ok(Ok(head)) => Ok(self.read(head, began, limit).await),
+            Ok(Err(cause)) => Err(cause),
+            Err(_) => {
+                let request = Some(request);
+                *late = LateAnswer { request, began };
+                let seconds = began.elapsed().as_secs_f64();
+                Err(format!("no answer within {seconds:.3} s"))
+            }
+        }
+    }
+
+    /// Reads the rest of an answer to a request made at `began`.
+    async fn read(&self, head: Response<Body>, began: Instant, limit: Instant) -> Response<Bytes> {
+        let answer = read_body(head, limit).await;
         self.tracker.answered(began.elapsed());
-        Ok(answer)
+        answer
     }
 
     fn refused(&self, part: &Part, answer: &Response<Bytes>) -> Failure {
@@ -247,6 +313,78 @@ impl Delivery {
 
     fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Time after which no further attempt is made.
+///
+/// A wait that ends much later than it had to shows that the process was stopped meanwhile: by a
+/// signal, with its container, or with its machine. Time lost that way does not count, and once it
+/// leaves enough for one more attempt, since the agent never had a chance to be seen.
+struct Deadline {
+    at: Instant,
+    was_stopped: bool,
+}
+
+impl Deadline {
+    fn new(time: Duration) -> Self {
+        Self {
+            at: Instant::now() + time,
+            was_stopped: false,
+        }
+    }
+
+    /// Checks a wait that was to end at `due`. Returns whether the process was stopped meanwhile.
+    fn note_stop(&mut self, due: Instant) -> bool {
+        let now = Instant::now();
+        let late = now.saturating_duration_since(due);
+        if late < STOPPED {
+            return false;
+        }
+        self.at += late;
+        if !std::mem::replace(&mut self.was_stopped, true) {
+            self.at = self.at.max(now + ONE_MORE_ATTEMPT);
+        }
+        true
+    }
+}
+
+/// A request that timed out, whose answer may still come.
+struct LateAnswer {
+    request: Option<BoxFuture<Result<Response<Body>, String>>>,
+    began: Instant,
+}
+
+impl Default for LateAnswer {
+    fn default() -> Self {
+        Self {
+            request: None,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl LateAnswer {
+    /// Resolves to the head of the answer, and never if there is none.
+    async fn head(&mut self) -> Response<Body> {
+        if let Some(request) = &mut self.request {
+            let head = request.await;
+            self.request = None;
+            if let Ok(head) = head {
+                return head;
+            }
+        }
+        pending().await
+    }
+
+    /// Resolves to the head of the answer if it says that the payload was accepted. Any other is
+    /// left to the attempt that is under way.
+    async fn accepting_head(&mut self) -> Response<Body> {
+        let head = self.head().await;
+        match head.status().is_success() {
+            true => head,
+            false => pending().await,
+        }
     }
 }
 

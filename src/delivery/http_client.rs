@@ -91,6 +91,10 @@ pub mod tests {
         AnswerWith(u16, &'static [(&'static str, &'static str)], &'static str),
         /// Answers with a status after a while.
         Slow(Duration, u16),
+        /// As `Slow`, by way of another task, which must run before the answer can be read.
+        Relayed(Duration, u16),
+        /// The connection fails after a while.
+        LateFailure(Duration),
         /// The head of an answer comes, the rest of its body never does.
         Stalled(u16, &'static str),
         /// The head of an answer comes, and a body that breaks off.
@@ -161,6 +165,18 @@ pub mod tests {
             Script::Slow(time, status) => {
                 tokio::time::sleep(time).await;
                 answer(status, Body::from("{}"))
+            }
+            Script::Relayed(time, status) => {
+                let relay = tokio::spawn(async move {
+                    tokio::time::sleep(time).await;
+                    tokio::task::yield_now().await;
+                });
+                let _ = relay.await;
+                answer(status, Body::from("{}"))
+            }
+            Script::LateFailure(time) => {
+                tokio::time::sleep(time).await;
+                Err("reset".into())
             }
             Script::Stalled(status, part) => {
                 let (sender, body) = Body::channel();

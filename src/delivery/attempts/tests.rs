@@ -14,7 +14,9 @@ use libdd_trace_utils::msgpack_encoder::v04::to_vec_from_v04;
 use script::*;
 
 mod script {
-    pub use super::Script::{Answer, AnswerWith, CutShort, Fail, Hang, Slow, Stalled};
+    pub use super::Script::{
+        Answer, AnswerWith, CutShort, Fail, Hang, LateFailure, Relayed, Slow, Stalled,
+    };
 }
 
 /// A queue, a breaker and a scripted agent.
@@ -369,6 +371,101 @@ mod answers_without_an_end {
     }
 }
 
+mod late_answers {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_while_the_next_attempt_waits_is_taken() {
+        for (status, spans) in [(200, (2, vec![])), (400, (0, vec![(2, Loss::Refused)]))] {
+            let agent = Agent::new([Slow(seconds(2.03), status)]);
+            let delivered = agent.deliver(&[2]).await;
+            assert_eq!(delivered.spans(), spans);
+            assert_about(delivered.took, 2.03);
+            assert_eq!((agent.client.count(), delivered.stats.retries), (1, 0));
+            assert_eq!(delivered.stats.send_time_max, Some(seconds(2.03)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_comes_during_the_next_attempt_ends_it() {
+        let agent = Agent::new([Slow(seconds(2.5), 200), Hang]);
+        let delivered = agent.deliver(&[2]).await;
+        assert_eq!(delivered.spans(), (2, vec![]));
+        assert_about(delivered.took, 2.5);
+        assert_eq!(agent.client.count(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_refusal_does_not_end_the_next_attempt() {
+        let agent = Agent::new([Slow(seconds(2.5), 400), Slow(seconds(1.0), 200)]);
+        let delivered = agent.deliver(&[2]).await;
+        assert_eq!(delivered.spans(), (2, vec![]));
+        assert_eq!(agent.client.count(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_late_answer_closes_the_breaker() {
+        let agent = Agent::new([Slow(seconds(2.03), 200)]);
+        agent.deliver(&[1]).await;
+        let next = agent.deliver(&[1]).await;
+        assert_eq!(next.took, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_fails_late_changes_nothing() {
+        let agent = Agent::new([LateFailure(seconds(2.03))]);
+        let delivered = agent.deliver(&[1]).await;
+        assert_eq!((delivered.spans(), agent.client.count()), ((1, vec![]), 2));
+    }
+}
+
+mod a_stopped_process {
+    use super::*;
+
+    /// Lets time pass at once, as a process sees it that was stopped.
+    async fn stop_for(time: f64, after: f64) {
+        tokio::time::sleep(seconds(after)).await;
+        tokio::time::advance(seconds(time)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_the_answer_that_came_meanwhile() {
+        let agent = Agent::with([Relayed(seconds(1.0), 200)], |config| {
+            config.retry_deadline = seconds(1.0);
+        });
+        let (delivered, ()) = tokio::join!(agent.deliver(&[2]), stop_for(5.0, 0.4));
+        assert_eq!(delivered.spans(), (2, vec![]));
+        assert_eq!((agent.client.count(), delivered.stats.retries), (1, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn makes_one_more_attempt_before_a_loss_is_counted() {
+        let agent = Agent::with([Hang], |config| config.retry_deadline = seconds(2.0));
+        let (delivered, ()) = tokio::join!(agent.deliver(&[2]), stop_for(60.0, 0.4));
+        assert_eq!((delivered.spans(), agent.client.count()), ((2, vec![]), 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn loses_no_time_for_retries() {
+        let agent = Agent::new((0..3).map(|_| Fail("reset")));
+        // The stop falls into the pause after the first failure.
+        let (delivered, ()) = tokio::join!(agent.deliver(&[2]), stop_for(60.0, 0.01));
+        assert_eq!((delivered.spans(), agent.client.count()), ((2, vec![]), 4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gives_up_at_last() {
+        let agent = Agent::new((0..99).map(|_| Hang));
+        let stops = async {
+            for _ in 0..20 {
+                stop_for(5.0, 0.5).await;
+            }
+        };
+        let (delivered, ()) = tokio::join!(agent.deliver(&[2]), stops);
+        assert_eq!(delivered.spans(), (0, vec![(2, Loss::Unreachable)]));
+    }
+}
+
 mod splitting {
     use super::*;
 
@@ -386,25 +483,15 @@ mod splitting {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn halves_are_split_again_and_only_the_chunk_at_fault_is_lost() {
-        let agent = Agent::new([too_large(), too_large(), too_large()]);
-        let delivered = agent.deliver(&[1, 2, 3, 4]).await;
+    async fn halves_are_split_again_so_that_only_the_chunk_at_fault_is_lost() {
+        let ok = || Answer(200, "{}");
+        let agent = Agent::new([too_large(), too_large(), ok(), too_large(), ok()]);
+        let delivered = agent.deliver(&[2, 2, 2, 2]).await;
         assert_eq!(
             agent.received(),
-            [
-                vec![1, 2, 3, 4],
-                vec![1, 2, 3],
-                vec![1, 2],
-                vec![1],
-                vec![2],
-                vec![3],
-                vec![4]
-            ][..agent.client.count()]
+            [vec![2; 4], vec![2; 2], vec![2], vec![2], vec![2; 2]]
         );
-        assert_eq!(
-            delivered.outcome.failures.len() + delivered.outcome.accepted.len(),
-            4
-        );
+        assert_eq!(delivered.spans(), (6, vec![(2, Loss::TooLarge)]));
     }
 
     #[tokio::test(start_paused = true)]
