@@ -7,8 +7,17 @@ use std::time::Duration;
 /// Longest path of a Unix socket: `sockaddr_un` holds 108 bytes with the closing NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
 
+/// Well below the 65,534 bytes from which on the HTTP library panics once a path is added.
+const LONGEST_URL: usize = 8_192;
+
+/// Longest name of a host (RFC 1035).
+const LONGEST_HOST: usize = 253;
+
+/// Header values shorter than this say too little to be worth hiding, and would match by chance.
+const SHORTEST_SECRET: usize = 6;
+
 /// Settings of one [`Exporter`](crate::Exporter).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub agent_url: AgentUrl,
     /// Limit of one request, from connecting to the end of the answer.
@@ -41,6 +50,22 @@ pub struct Config {
     pub tracer: Tracer,
 }
 
+impl Config {
+    /// Returns a text of the agent's without the values of configured headers, which may be secret
+    /// and which a proxy may repeat.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let headers = self
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok());
+        let token = self.test_session_token.iter().map(HeaderText::as_str);
+        let secrets = headers
+            .chain(token)
+            .filter(|value| value.len() >= SHORTEST_SECRET);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    }
+}
+
 /// Which chunks are dropped when the queue is full. Chunks are dropped whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WhenFull {
@@ -51,7 +76,7 @@ pub enum WhenFull {
 }
 
 /// Values of the `Datadog-Meta-*` headers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tracer {
     pub version: HeaderText,
     pub language: HeaderText,
@@ -61,7 +86,7 @@ pub struct Tracer {
 }
 
 /// Non-empty ASCII text that can be sent as the value of an HTTP header.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct HeaderText(String);
 
 impl HeaderText {
@@ -69,13 +94,12 @@ impl HeaderText {
     /// Says what is expected if the text is empty or has a character that no header value may hold.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            return Err("expected text, got an empty string".into());
+            return Err("expected text, got an empty String".into());
         }
         match HeaderValue::from_str(text) {
             Ok(_) if text.is_ascii() => Ok(Self(text.into())),
-            _ => Err(format!(
-                "expected printable ASCII (it is sent as an HTTP header), got {text:?}"
-            )),
+            // The text is not repeated: it may be secret.
+            _ => Err("expected printable ASCII (it is sent as an HTTP header)".into()),
         }
     }
 
@@ -119,18 +143,18 @@ impl AgentUrl {
     /// nowhere, so that everything is checked here.
     ///
     /// # Errors
-    /// If `text` has none of these forms. The message says what is accepted and repeats the URL,
-    /// without a user name or password.
+    /// If `text` has none of these forms. The message says what is accepted and repeats at most the
+    /// scheme, host and port: a path, a query or a user may be secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = |problem: &str| {
-            let shown = match text.split_once("://").zip(text.rsplit_once('@')) {
-                Some(((scheme, _), (_, rest))) => format!("{scheme}://…@{rest}"),
-                None => text.to_owned(),
-            };
+            let shown = address_of(text);
             Err(format!(
                 "expected http(s)://host:port or unix:///path/to/socket, got {shown:?}: {problem}"
             ))
         };
+        if text.len() > LONGEST_URL {
+            return refuse("it is too long");
+        }
         if let Some(path) = text.strip_prefix("unix://") {
             return match path {
                 _ if !path.starts_with('/') => refuse("the socket's path must be absolute"),
@@ -187,10 +211,55 @@ impl AgentUrl {
     }
 }
 
+/// The scheme, host and port, or the path of a socket, for messages.
 impl fmt::Display for AgentUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self.0.starts_with("unix://") {
+            true => f.write_str(&self.0),
+            false => f.write_str(&address_of(&self.0)),
+        }
     }
+}
+
+/// Returns what may be shown of a URL, well-formed or not: its scheme, and its host and port if they
+/// look like such.
+fn address_of(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, url),
+    };
+    if scheme == Some("unix") {
+        return url.chars().take(2 * LONGEST_SOCKET_PATH).collect();
+    }
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let decoded = authority.replace("%40", "@");
+    let (user, address) = match decoded.rsplit_once('@') {
+        Some((_, address)) => ("…@", address),
+        None => ("", decoded.as_str()),
+    };
+    let is_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    let mut shown = String::new();
+    if let Some(scheme) = scheme {
+        let is_scheme = scheme.len() <= 10 && scheme.chars().all(|c| c.is_ascii_alphanumeric());
+        shown.push_str(if is_scheme { scheme } else { "…" });
+        shown.push_str("://");
+    }
+    shown.push_str(user);
+    shown.push_str(if host.chars().all(is_host) {
+        host
+    } else {
+        "…"
+    });
+    if let Some(port) = port {
+        let is_port = port.len() <= 5 && port.chars().all(|c| c.is_ascii_digit());
+        shown.push(':');
+        shown.push_str(if is_port { port } else { "…" });
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -216,6 +285,7 @@ mod tests {
     #[test]
     fn refuses_the_rest_and_says_what_is_accepted() {
         let long = format!("unix:///{}", "x".repeat(LONGEST_SOCKET_PATH));
+        let longer = format!("http://agent/{}", "x".repeat(LONGEST_URL));
         for url in [
             "",
             "localhost:8126",
@@ -238,11 +308,53 @@ mod tests {
             "unix:///",
             "unix://relative.socket",
             &long,
+            &longer,
         ] {
             let error = AgentUrl::parse(url).expect_err(url);
             assert!(error.contains("http(s)://host:port or unix:///"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn messages_show_at_most_scheme_host_and_port() {
+        for (url, shown) in [
+            ("localhost:8126", "localhost:8126"),
+            ("ftp://agent:8126/x", "ftp://agent:8126"),
+            ("user:s3cr3t@host:8126", "…@host:8126"),
+            ("http://user:s3cr3t%40host:8126", "http://…@host:8126"),
+            ("http://user:s3cr3t\u{fffd}@host:8126", "http://…@host:8126"),
+            ("http://host:8126/?api_key=s3cr3t", "http://host:8126"),
+            ("http://host:8126/s3cr3t?", "http://host:8126"),
+            ("http://host:8126#s3cr3t", "http://host:8126"),
+            ("http://host:s3cr3t", "http://host:…"),
+            ("http://s3cr3t password", "http://…"),
+            ("key=s3cr3t://host", "…://host"),
+            ("http://[::1]:99999", "http://[::1]:99999"),
+        ] {
+            let error = AgentUrl::parse(url).expect_err(url);
+            assert!(error.contains(&format!("got {shown:?}: ")), "{error}");
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+        for (url, shown) in [
+            ("http://agent:8126/s3cr3t", "http://agent:8126"),
+            ("https://[::1]:8126", "https://[::1]:8126"),
+            ("unix:///run/apm.socket", "unix:///run/apm.socket"),
+        ] {
+            assert_eq!(AgentUrl::parse(url).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn header_values_are_not_repeated() {
+        let mut headers = HeaderMap::new();
+        let error = add_header(&mut headers, "DD-API-KEY", "s3cr3t\n").unwrap_err();
+        assert!(error.contains("printable ASCII") && !error.contains("s3cr3t"));
+        let mut config = crate::testing::config();
+        add_header(&mut config.headers, "DD-API-KEY", "s3cr3t").unwrap();
+        config.test_session_token = HeaderText::parse("t0k3n-1").ok();
+        let text = config.redact("no such key: s3cr3t, no session t0k3n-1");
+        assert_eq!(text, "no such key: …, no session …");
     }
 
     #[test]

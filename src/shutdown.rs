@@ -41,6 +41,7 @@ impl FinalFlush {
     /// Starts to send. Waiting is up to the caller.
     pub fn begin() -> Self {
         let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
+        queues.iter().for_each(|queue| queue.hasten());
         let limit = queues.iter().map(|queue| queue.shutdown_timeout()).max();
         let used = Duration::from_micros(Budget::get().used_us.load(Ordering::Relaxed));
         Self {

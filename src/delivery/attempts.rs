@@ -27,6 +27,7 @@ use super::http_client::{Body, BoxFuture, HttpClient, read_body};
 use super::split;
 use crate::config::Config;
 use crate::queue::{Accepted, Failure, Outcome, Tracker};
+use crate::report::printable;
 use crate::report::stats::Loss;
 use crate::span::Size;
 use bytes::Bytes;
@@ -49,6 +50,8 @@ const READ_AFTER_STOP: Duration = Duration::from_secs(1);
 const ONE_MORE_ATTEMPT: Duration = Duration::from_secs(3);
 /// Timers that are this far apart run in their order.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
+/// The first agent that took the v0.4 format, by which it gives sampling rates.
+const NEEDED_AGENT: &str = " (traces in the v0.4 format need Datadog Agent 5.19 or later)";
 const TRACE_COUNT: &str = "x-datadog-trace-count";
 
 /// One payload on its way.
@@ -288,15 +291,19 @@ impl Delivery {
     fn refused(&self, part: &Part, answer: &Response<Bytes>) -> Failure {
         let status = answer.status();
         let body = text(answer);
-        let shown = shown(&body);
+        let shown = printable(&self.config.redact(&body), SHOWN_CHARS);
         let agent = &self.config.agent_url;
+        let hint = match status {
+            StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE => NEEDED_AGENT,
+            _ => "",
+        };
         Failure {
             spans: part.spans,
             loss: match status {
                 StatusCode::PAYLOAD_TOO_LARGE => Loss::TooLarge,
                 _ => Loss::Refused,
             },
-            detail: format!("the agent at {agent} answered {status}: {shown}"),
+            detail: format!("the agent at {agent} answered {status}: {shown}{hint}"),
             answer: Some((status.as_u16(), body)),
         }
     }
@@ -306,7 +313,10 @@ impl Delivery {
         Failure {
             spans: part.spans,
             loss: Loss::Unreachable,
-            detail: format!("the agent at {agent} cannot be reached: {cause}"),
+            detail: format!(
+                "the agent at {agent} cannot be reached: {}",
+                printable(cause, SHOWN_CHARS)
+            ),
             answer: None,
         }
     }
@@ -426,14 +436,6 @@ fn retry_after(answer: &Response<Bytes>) -> Duration {
         "" => 0,
         digits => digits.parse().unwrap_or(u64::MAX),
     }))
-}
-
-/// Returns the beginning of an answer for logs, on one line and without control characters.
-fn shown(body: &str) -> String {
-    let shown = body.chars().take(SHOWN_CHARS);
-    shown
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 fn text(answer: &Response<Bytes>) -> String {

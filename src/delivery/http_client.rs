@@ -91,6 +91,8 @@ pub mod tests {
         AnswerWith(u16, &'static [(&'static str, &'static str)], &'static str),
         /// Answers with a status after a while.
         Slow(Duration, u16),
+        /// Answers with 200 and a body after a while.
+        SlowInfo(Duration, &'static str),
         /// As `Slow`, by way of another task, which must run before the answer can be read.
         Relayed(Duration, u16),
         /// The connection fails after a while.
@@ -165,6 +167,10 @@ pub mod tests {
             Script::Slow(time, status) => {
                 tokio::time::sleep(time).await;
                 answer(status, Body::from("{}"))
+            }
+            Script::SlowInfo(time, body) => {
+                tokio::time::sleep(time).await;
+                answer(200, Body::from(body))
             }
             Script::Relayed(time, status) => {
                 let relay = tokio::spawn(async move {

@@ -51,7 +51,7 @@ impl Sender {
         workers: Arc<BasicRuntime>,
         http: Arc<dyn HttpClient>,
     ) -> Self {
-        let info = AgentInfo::new(&config.agent_url, config.agent_timeout, Arc::clone(&http));
+        let info = AgentInfo::new(Arc::clone(&config), Arc::clone(&http));
         Self {
             config,
             queue,
@@ -89,6 +89,13 @@ impl Sender {
                 continue;
             };
             self.info.keep_fresh();
+            if self.config.span_events.is_none() && payload.has_span_events() {
+                tokio::select! {
+                    () = self.info.first_answer() => {}
+                    // Time is short at the end.
+                    () = self.queue.closing() => {}
+                }
+            }
             if exporter.is_none() {
                 match self.build_exporter().await {
                     Ok(built) => exporter = Some(Arc::new(built)),
@@ -182,6 +189,7 @@ mod tests {
     use crate::span::{Chunk, TraceChunks};
     use crate::testing::{chunk, chunks, config, list, named};
     use libdd_trace_utils::msgpack_decoder;
+    use libdd_trace_utils::span::v04::SpanEventBytes;
     use std::future::Future;
 
     /// Runs a sender over the real trace exporter, with a scripted agent and a paused clock, while
@@ -357,5 +365,84 @@ mod tests {
         sending(&client, |_| (), all);
         assert_eq!(client.count(), 3);
         assert_eq!(client.info_requests.lock().unwrap().len(), 1);
+    }
+
+    fn with_event() -> TraceChunks {
+        let mut chunk = chunk(1);
+        chunk.spans[0].span_events = vec![SpanEventBytes::default()];
+        list([chunk])
+    }
+
+    /// Returns whether the events of the first payload were sent typed, and how long that took.
+    fn first_events(
+        info: Script,
+        change: impl FnOnce(&mut Config),
+        end: fn(&Queue),
+    ) -> (bool, Duration) {
+        let client = ScriptedClient::new([]);
+        client.info.lock().unwrap().push_back(info);
+        let began = std::cell::Cell::new(None);
+        let export = |queue: Arc<Queue>| {
+            began.set(Some(tokio::time::Instant::now()));
+            queue.push(with_event(), None);
+            drop(queue.flush());
+            async move {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                end(&queue);
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        };
+        sending(&client, change, export);
+        let requests = client.requests.lock().unwrap();
+        let (at, request) = &requests[0];
+        let (chunks, _) = msgpack_decoder::v04::from_slice(request.body()).unwrap();
+        (
+            !chunks[0][0].span_events.is_empty(),
+            *at - began.get().unwrap(),
+        )
+    }
+
+    const TAKES_EVENTS: &str = r#"{"span_events":true}"#;
+
+    #[test]
+    fn events_of_the_first_payload_are_typed_if_the_agent_takes_them() {
+        let answer = Script::SlowInfo(Duration::from_millis(300), TAKES_EVENTS);
+        let (typed, took) = first_events(answer, |_| (), |_| ());
+        assert_eq!((typed, took.as_millis()), (true, 300));
+    }
+
+    #[test]
+    fn events_do_not_wait_longer_than_a_second_for_the_agent_to_say_so() {
+        let (typed, took) = first_events(Script::Hang, |_| (), |_| ());
+        assert_eq!((typed, took.as_millis()), (false, 1_000));
+    }
+
+    #[test]
+    fn events_do_not_wait_at_the_end_of_the_exporter_or_the_process() {
+        let ends: [fn(&Queue); 2] = [Queue::close, |queue| queue.hasten()];
+        for end in ends {
+            let (typed, took) = first_events(Script::Hang, |_| (), end);
+            assert_eq!((typed, took.as_millis()), (false, 100));
+        }
+    }
+
+    #[test]
+    fn events_do_not_wait_if_their_form_is_configured() {
+        let typed = |config: &mut Config| config.span_events = Some(true);
+        let (typed, took) = first_events(Script::Hang, typed, |_| ());
+        assert_eq!((typed, took), (true, Duration::ZERO));
+    }
+
+    #[test]
+    fn spans_without_events_do_not_wait() {
+        let client = ScriptedClient::new([]);
+        client.info.lock().unwrap().push_back(Script::Hang);
+        let export = |queue: Arc<Queue>| async move {
+            queue.push(chunks(&[1]), None);
+            drop(queue.flush());
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert_eq!(queue.stats().spans_sent, 1);
+        };
+        sending(&client, |_| (), export);
     }
 }

@@ -43,6 +43,12 @@ impl Payload {
         }
     }
 
+    /// Returns whether any of its spans has events.
+    pub fn has_span_events(&self) -> bool {
+        let mut spans = self.chunks.iter().flatten();
+        spans.any(|span| !span.span_events.is_empty())
+    }
+
     /// Moves the chunks out. They stay in flight until the payload is settled.
     pub fn take_chunks(&mut self) -> Vec<Vec<SpanBytes>> {
         std::mem::take(&mut self.chunks)

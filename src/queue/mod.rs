@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// Bytes on the wire from which the queue is sent before its time.
@@ -51,6 +51,8 @@ pub struct Queue {
     state: Mutex<State>,
     /// Wakes the sender.
     work: Notify,
+    /// Whether the exporter or the process is about to end.
+    closing: watch::Sender<bool>,
     has_lines: AtomicBool,
     rates: Rates,
 }
@@ -112,6 +114,7 @@ impl Queue {
             shutdown_timeout: config.shutdown_timeout,
             state: Mutex::default(),
             work: Notify::new(),
+            closing: watch::Sender::new(false),
             has_lines: AtomicBool::new(false),
             rates: Rates::default(),
         }
@@ -277,7 +280,20 @@ impl Queue {
     /// Takes no more chunks. The sender ends once the queue is empty.
     pub fn close(&self) {
         self.lock().closing = true;
+        self.hasten();
         self.work.notify_one();
+    }
+
+    /// Notes that the process or the exporter is about to end, so that nothing is sent later than it
+    /// has to be.
+    pub fn hasten(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Waits until the process or the exporter is about to end.
+    pub async fn closing(&self) {
+        // Fails only if the sender of the channel is gone, which `self` owns.
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     pub fn shutdown_timeout(&self) -> Duration {

@@ -45,10 +45,10 @@ pub(crate) fn take_lines() -> VecDeque<String> {
 }
 
 /// Adds a line, unless the same one is waiting already.
-fn push(line: String) {
+pub(crate) fn push(line: &str) {
     let Ok(waiting) = WAITING.get_or_try_init(|| Ok::<_, Infallible>(Waiting::default()));
     let mut lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
-    if !lines.contains(&line) {
+    if !lines.contains(line) {
         lines.push(line);
         waiting.any.store(true, Ordering::Relaxed);
     }
@@ -65,7 +65,7 @@ impl Subscriber for LogBridge {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(format!("{}:", event.metadata().target()));
         event.record(&mut line);
-        push(line.0);
+        push(&line.0);
     }
 
     fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {

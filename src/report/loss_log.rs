@@ -32,7 +32,7 @@ impl LossLog {
         }
         self.current = Some(Losses { spans, latest });
         let reason = loss.name();
-        self.lines.push(format!(
+        self.lines.push(&format!(
             "Spans are being lost ({reason}): {detail}. Further losses are counted and reported when they stop."
         ));
     }
@@ -42,7 +42,7 @@ impl LossLog {
         if let Some(current) = self.current.take_if(is_over) {
             let spans = current.spans;
             let line = format!("Spans reach the agent again; {spans} were lost.");
-            self.lines.push(line);
+            self.lines.push(&line);
         }
     }
 

@@ -32,7 +32,7 @@ impl Rates {
     }
 
     /// Takes the rates from the body of an answer, if it has any: an agent whose rates have not
-    /// changed may leave them out.
+    /// changed may leave them out. What is not a number from 0 to 1 is ignored.
     pub(crate) fn update(&self, body: &str) {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         if latest.body == body {
@@ -46,7 +46,10 @@ impl Rates {
         else {
             return;
         };
-        let rate = |(key, rate): (&String, &serde_json::Value)| Some((key.clone(), rate.as_f64()?));
+        let rate = |(key, rate): (&String, &serde_json::Value)| {
+            let rate = rate.as_f64()?;
+            (0.0..=1.0).contains(&rate).then(|| (key.clone(), rate))
+        };
         // Never reused by a child for other rates than its parent's, whose version a reader that
         // survived the fork may remember.
         static VERSIONS: AtomicU64 = AtomicU64::new(0);
@@ -75,5 +78,15 @@ mod tests {
         assert_eq!(*rates.latest(), [("service:,env:".to_owned(), 0.5)]);
         rates.update(r#"{"rate_by_service":{}}"#);
         assert!(rates.version() > version && rates.latest().is_empty());
+    }
+
+    #[test]
+    fn only_numbers_from_0_to_1_are_rates() {
+        let rates = Rates::default();
+        rates.update(r#"{"rate_by_service":{"a":0,"b":1,"c":-0.1,"d":1.1,"f":"0.5","g":null}}"#);
+        assert_eq!(
+            *rates.latest(),
+            [("a".to_owned(), 0.0), ("b".to_owned(), 1.0)]
+        );
     }
 }

@@ -184,10 +184,29 @@ mod refusals {
             assert!(
                 detail.starts_with(&format!("the agent at http://agent:8126 answered {status}"))
             );
-            assert!(detail.ends_with(": no way"), "{detail}");
+            let hint = " (traces in the v0.4 format need Datadog Agent 5.19 or later)";
+            let hint = if [404, 415].contains(&status) {
+                hint
+            } else {
+                ""
+            };
+            assert!(detail.ends_with(&format!(": no way{hint}")), "{detail}");
             let answer = delivered.outcome.failures[0].answer.as_ref();
             assert_eq!(answer.unwrap(), &(status, "no\nway".to_owned()));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_shown_of_an_answer_is_short_printable_and_without_secrets() {
+        let body = format!("bad key s3cr3t\u{202e}\n{}", "x".repeat(999)).leak();
+        let agent = Agent::with([Answer(403, body)], |config| {
+            let secret = "s3cr3t".parse().unwrap();
+            config.headers.insert("dd-api-key", secret);
+        });
+        let delivered = agent.deliver(&[1]).await;
+        let detail = delivered.details()[0];
+        assert!(detail.contains(": bad key …  xxx"), "{detail}");
+        assert!(detail.chars().count() < 300, "{detail}");
     }
 
     #[tokio::test(start_paused = true)]
