@@ -237,7 +237,10 @@ fn address_of(url: &str) -> String {
         Some((_, address)) => ("…@", address),
         None => ("", decoded.as_str()),
     };
-    let is_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    let is_host = |host: &str| {
+        let may_stand = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        host.len() <= LONGEST_HOST && host.chars().all(may_stand)
+    };
     let (host, port) = match address.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (address, None),
@@ -249,11 +252,7 @@ fn address_of(url: &str) -> String {
         shown.push_str("://");
     }
     shown.push_str(user);
-    shown.push_str(if host.chars().all(is_host) {
-        host
-    } else {
-        "…"
-    });
+    shown.push_str(if is_host(host) { host } else { "…" });
     if let Some(port) = port {
         let is_port = port.len() <= 5 && port.chars().all(|c| c.is_ascii_digit());
         shown.push(':');

@@ -6,7 +6,7 @@ use crate::process::ProcessLocal;
 use crate::queue::{Queue, ReplySlot, Responder, WaitFor, Waiter};
 use crate::report::library_log;
 use crate::report::rates::Rates;
-use crate::report::stats::Stats;
+use crate::report::stats::{RequestOutcome, Stats};
 use crate::runtime::{self, Runtime};
 use crate::span::TraceChunks;
 use std::collections::VecDeque;
@@ -115,6 +115,18 @@ impl Exporter {
         let mut lines = self.local().queue.take_lines();
         lines.extend(library_log::take_lines());
         lines
+    }
+
+    /// Returns the outcomes of requests that have not been fetched yet; the latest 256 if there are
+    /// more.
+    pub fn take_requests(&self) -> VecDeque<RequestOutcome> {
+        self.local().queue.take_requests()
+    }
+
+    /// Describes the spans that are lost if the process ends now: how many, where they were going and
+    /// why they are not there. Returns `None` if there are none that were exported since the last call.
+    pub fn take_unsent_line(&self) -> Option<String> {
+        self.local.get()?.queue.take_unsent_line()
     }
 
     /// Starts the sender if there is something to send. Returns whether it was started, now or before.

@@ -11,21 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-static BUDGET: ProcessLocal<Budget> = ProcessLocal::new();
+/// Microseconds that the shutdown of this process has waited so far.
+static USED_US: ProcessLocal<AtomicU64> = ProcessLocal::new();
 
-/// What the shutdown of this process has used and reported so far.
-#[derive(Default)]
-struct Budget {
-    used_us: AtomicU64,
-    /// Spans that had been exported when losses were last reported.
-    reported: AtomicU64,
-}
-
-impl Budget {
-    fn get() -> &'static Self {
-        let Ok(budget) = BUDGET.get_or_try_init(|| Ok::<_, Infallible>(Self::default()));
-        budget
-    }
+fn used() -> &'static AtomicU64 {
+    let Ok(used) = USED_US.get_or_try_init(|| Ok::<_, Infallible>(AtomicU64::new(0)));
+    used
 }
 
 /// Sends what all exporters of this process have queued, exporters already freed included, in what
@@ -43,12 +34,12 @@ impl FinalFlush {
         let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
         queues.iter().for_each(|queue| queue.hasten());
         let limit = queues.iter().map(|queue| queue.shutdown_timeout()).max();
-        let used = Duration::from_micros(Budget::get().used_us.load(Ordering::Relaxed));
+        let used_time = Duration::from_micros(used().load(Ordering::Relaxed));
         Self {
             waiters: queues.iter().map(Queue::flush).collect(),
             queues,
             began: Instant::now(),
-            limit: limit.unwrap_or_default().saturating_sub(used),
+            limit: limit.unwrap_or_default().saturating_sub(used_time),
         }
     }
 
@@ -67,20 +58,20 @@ impl FinalFlush {
         self.waiters.iter().map(Waiter::unsettled).sum()
     }
 
-    /// Returns how many of the unsent spans have not been reported yet, and marks all as reported.
-    pub fn take_unreported(&self) -> u64 {
-        let exported = self.queues.iter().map(|queue| queue.stats().spans_exported);
-        let exported = exported.sum::<u64>();
-        let reported = Budget::get().reported.swap(exported, Ordering::Relaxed);
-        // Spans are sent in turn, so that the last ones are lost first.
-        self.unsent().min(exported.saturating_sub(reported))
+    /// Describes the spans that are lost if the process ends now, by exporter, except those that were
+    /// described before.
+    pub fn take_unsent_lines(&self) -> Vec<String> {
+        let queues = self.queues.iter();
+        queues
+            .filter_map(|queue| queue.take_unsent_line())
+            .collect()
     }
 }
 
 impl Drop for FinalFlush {
     fn drop(&mut self) {
-        let used = self.began.elapsed().as_micros() as u64;
-        Budget::get().used_us.fetch_add(used, Ordering::Relaxed);
+        let waited = self.began.elapsed().as_micros() as u64;
+        used().fetch_add(waited, Ordering::Relaxed);
     }
 }
 
@@ -91,8 +82,7 @@ pub fn at_process_end() {
     for waiter in flush.waiters() {
         waiter.wait(flush.time_left());
     }
-    let lost = flush.take_unreported();
-    if lost > 0 {
-        eprintln!("datadog-native-export: {lost} spans are lost: the process ends");
+    for line in flush.take_unsent_lines() {
+        eprintln!("datadog-native-export: {line}");
     }
 }

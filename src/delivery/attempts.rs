@@ -28,7 +28,7 @@ use super::split;
 use crate::config::Config;
 use crate::queue::{Accepted, Failure, Outcome, Tracker};
 use crate::report::printable;
-use crate::report::stats::Loss;
+use crate::report::stats::{Loss, RequestOutcome};
 use crate::span::Size;
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -190,7 +190,7 @@ impl Delivery {
                 biased;
                 head = late.head() => {
                     let limit = Instant::now() + self.config.agent_timeout;
-                    (Ok(self.read(head, late.began, limit).await), None)
+                    (Ok(self.read(part, head, late.began, limit).await), None)
                 }
                 permit = self.permit(next_attempt, deadline) => {
                     let permit = permit.map_err(|cause| {
@@ -216,12 +216,15 @@ impl Delivery {
                     if !may_succeed_later(answer.status()) || pause > left {
                         return Err(failure);
                     }
+                    self.tracker.attempt_failed(&failure.detail);
                     refusal = Some(failure);
                     next_attempt = Instant::now() + pause;
                 }
                 Err(cause) => {
                     let open_until = self.breaker.unreachable(&cause);
                     drop(permit);
+                    self.tracker
+                        .attempt_failed(&self.unreachable(part, &cause).detail);
                     refusal = None;
                     // Steps back behind other payloads: it may be this one that the agent can't stand.
                     let pause = Instant::now() + backoff.next_pause();
@@ -262,7 +265,7 @@ impl Delivery {
         let mut request = self.http.send(part.request.clone());
         let mut head = tokio::select! {
             biased;
-            head = late.accepting_head() => return Ok(self.read(head, late.began, limit).await),
+            head = late.accepting_head() => return Ok(self.read(part, head, late.began, limit).await),
             head = tokio::time::timeout_at(limit, &mut request) => head,
         };
         if head.is_err() && deadline.note_stop(limit) {
@@ -270,9 +273,13 @@ impl Delivery {
             head = tokio::time::timeout(READ_AFTER_STOP, &mut request).await;
         }
         match head {
-            Ok(Ok(head)) => Ok(self.read(head, began, limit).await),
-            Ok(Err(cause)) => Err(cause),
+            Ok(Ok(head)) => Ok(self.read(part, head, began, limit).await),
+            Ok(Err(cause)) => {
+                self.note_request(part, None, began);
+                Err(cause)
+            }
             Err(_) => {
+                self.note_request(part, None, began);
                 let request = Some(request);
                 *late = LateAnswer { request, began };
                 let seconds = began.elapsed().as_secs_f64();
@@ -282,10 +289,26 @@ impl Delivery {
     }
 
     /// Reads the rest of an answer to a request made at `began`.
-    async fn read(&self, head: Response<Body>, began: Instant, limit: Instant) -> Response<Bytes> {
+    async fn read(
+        &self,
+        part: &Part,
+        head: Response<Body>,
+        began: Instant,
+        limit: Instant,
+    ) -> Response<Bytes> {
         let answer = read_body(head, limit).await;
-        self.tracker.answered(began.elapsed());
+        self.note_request(part, Some(answer.status()), began);
         answer
+    }
+
+    fn note_request(&self, part: &Part, status: Option<StatusCode>, began: Instant) {
+        self.tracker.requested(RequestOutcome {
+            status: status.map(|status| status.as_u16()),
+            chunks: part.chunks,
+            spans: part.spans,
+            bytes: part.request.body().len(),
+            duration: began.elapsed(),
+        });
     }
 
     fn refused(&self, part: &Part, answer: &Response<Bytes>) -> Failure {

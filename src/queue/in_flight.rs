@@ -1,10 +1,9 @@
 //! Payloads between the queue and the agent's answer.
 
 use super::{Accepted, Failure, Outcome, PartOutcome, Queue, Responder, State};
-use crate::report::stats::Loss;
+use crate::report::stats::{Loss, RequestOutcome};
 use crate::span::{Size, SpanBytes};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Chunks that have left the queue and are sent in one request. If it is dropped unsettled (the
 /// sender panicked), its spans are counted as lost.
@@ -171,8 +170,20 @@ impl Tracker {
         self.queue.lock().stats.retries += 1;
     }
 
-    /// A request was answered.
-    pub fn answered(&self, took: Duration) {
-        self.queue.lock().send_times.add(took);
+    /// A request failed and will be made again.
+    pub fn attempt_failed(&self, detail: &str) {
+        let mut state = self.queue.lock();
+        state.stats.last_error = Some(detail.to_owned());
+        state.loss_log.attempt_failed(detail);
+        self.queue.note_lines(&state);
+    }
+
+    /// A request is over.
+    pub fn requested(&self, outcome: RequestOutcome) {
+        let mut state = self.queue.lock();
+        if outcome.status.is_some() {
+            state.send_times.add(outcome.duration);
+        }
+        state.requests.push(outcome);
     }
 }

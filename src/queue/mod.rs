@@ -24,7 +24,7 @@ pub use waiter::Waiter;
 use crate::config::{Config, WhenFull};
 use crate::report::loss_log::LossLog;
 use crate::report::rates::Rates;
-use crate::report::stats::{Loss, SendTimes, Stats};
+use crate::report::stats::{Loss, RequestOutcome, RequestOutcomes, SendTimes, Stats};
 use crate::span::{Chunk, Size, TraceChunks};
 use in_flight::InFlight;
 use std::collections::VecDeque;
@@ -42,6 +42,8 @@ const SEND_EARLY_BYTES: usize = 1024 * 1024;
 pub(crate) const AGENT_MAX_BYTES: usize = 25 * 1024 * 1024;
 
 pub struct Queue {
+    /// Address of the agent, for messages.
+    agent: String,
     max_spans: usize,
     max_bytes: usize,
     when_full: WhenFull,
@@ -74,7 +76,10 @@ struct State {
     finished: bool,
     stats: Stats,
     send_times: SendTimes,
+    requests: RequestOutcomes,
     loss_log: LossLog,
+    /// Spans exported when spans that are lost with the process were last described.
+    described: u64,
 }
 
 struct Queued {
@@ -106,6 +111,7 @@ enum Due {
 impl Queue {
     pub fn new(config: &Config) -> Self {
         Self {
+            agent: config.agent_url.to_string(),
             max_spans: config.max_queue_spans,
             max_bytes: config.max_queue_bytes,
             when_full: config.when_full,
@@ -324,6 +330,32 @@ impl Queue {
         let mut state = self.lock();
         self.has_lines.store(false, Ordering::Relaxed);
         state.loss_log.take_lines()
+    }
+
+    /// Returns the outcomes of requests that have not been fetched yet, the latest ones if they are
+    /// many.
+    pub fn take_requests(&self) -> VecDeque<RequestOutcome> {
+        self.lock().requests.take()
+    }
+
+    /// Describes the spans that are lost if the process ends now: how many, where they were going and
+    /// why they are not there. Returns `None` if there are none that were exported since the last call.
+    pub fn take_unsent_line(&self) -> Option<String> {
+        let mut state = self.lock();
+        let exported = state.stats.spans_exported;
+        let since = exported - std::mem::replace(&mut state.described, exported);
+        // Spans are sent in turn, so that the last ones are lost first.
+        let spans = state.stats.unsettled().min(since);
+        let cause = state
+            .loss_log
+            .current()
+            .unwrap_or("it has not answered yet");
+        let agent = &self.agent;
+        (spans > 0).then(|| {
+            format!(
+                "{spans} spans are lost: the process ends before the agent at {agent} has taken them ({cause})"
+            )
+        })
     }
 
     /// Waits until chunks are due to be sent. Returns `false` when the queue is closed and empty.

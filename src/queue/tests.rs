@@ -226,6 +226,29 @@ mod counts {
     }
 }
 
+mod at_the_end {
+    use super::*;
+
+    #[test]
+    fn unsent_spans_are_described_with_their_destination_and_the_cause() {
+        let queue = queue(|_| ());
+        assert_eq!(queue.take_unsent_line(), None);
+        queue.push(chunks(&[2, 1]), None);
+        let line = queue.take_unsent_line().unwrap();
+        let expected = "3 spans are lost: the process ends before the agent at http://agent:8126 has taken them (it has not answered yet)";
+        assert_eq!(line, expected);
+        assert_eq!(queue.take_unsent_line(), None, "they have been described");
+        queue.push(chunks(&[4]), None);
+        let (payload, _) = take(&queue);
+        payload.tracker().attempt_failed("connection refused");
+        let line = queue.take_unsent_line().unwrap();
+        assert!(line.starts_with("4 spans") && line.ends_with("(connection refused)"));
+        let outcome = accepted(&payload);
+        payload.settle(outcome);
+        assert_eq!(queue.take_unsent_line(), None);
+    }
+}
+
 mod packing {
     use super::*;
 

@@ -83,6 +83,39 @@ impl Stats {
     }
 }
 
+/// What came of one request. One that timed out has another outcome if its answer comes late.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestOutcome {
+    /// Status of the answer, or `None` if there was none.
+    pub status: Option<u16>,
+    pub chunks: usize,
+    pub spans: usize,
+    /// Length of the request's body.
+    pub bytes: usize,
+    /// Time from the request to its answer, or to the failure.
+    pub duration: Duration,
+}
+
+/// The latest outcomes that have not been fetched.
+#[derive(Default)]
+pub(crate) struct RequestOutcomes(VecDeque<RequestOutcome>);
+
+impl RequestOutcomes {
+    /// Outcomes kept. Beyond this the oldest are dropped; the other counters still tell of them.
+    const KEPT: usize = 256;
+
+    pub fn push(&mut self, outcome: RequestOutcome) {
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(outcome);
+    }
+
+    pub fn take(&mut self) -> VecDeque<RequestOutcome> {
+        std::mem::take(&mut self.0)
+    }
+}
+
 /// Times from a request to its answer.
 #[derive(Default)]
 pub(crate) struct SendTimes {
