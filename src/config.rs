@@ -1,4 +1,4 @@
-//! What an exporter needs to know, checked before anything is built from it.
+//! Settings of an exporter, validated before anything is built from them.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::fmt;
@@ -7,50 +7,76 @@ use std::time::Duration;
 /// Longest path of a Unix socket: `sockaddr_un` holds 108 bytes with the closing NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
 
+/// Well below the 65,534 bytes from which on the HTTP library panics once a path is added.
+const LONGEST_URL: usize = 8_192;
+
+/// Longest name of a host (RFC 1035).
+const LONGEST_HOST: usize = 253;
+
+/// Header values shorter than this say too little to be worth hiding, and would match by chance.
+const SHORTEST_SECRET: usize = 6;
+
 /// Settings of one [`Exporter`](crate::Exporter).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     pub agent_url: AgentUrl,
     /// Limit of one request, from connecting to the end of the answer.
     pub agent_timeout: Duration,
     /// Longest time a chunk waits in the queue before it is sent.
     pub flush_interval: Duration,
-    /// How long the end of the process waits for what is queued.
+    /// How long process shutdown waits for what is queued.
     pub shutdown_timeout: Duration,
-    /// Queue bound, in spans.
+    /// Bound of the queue, in spans.
     pub max_queue_spans: usize,
-    /// Queue bound, in bytes of memory.
+    /// Bound of the queue, in bytes of memory.
     pub max_queue_bytes: usize,
-    /// What is given up when the queue is full.
+    /// Which chunks are dropped when the queue is full.
     pub when_full: WhenFull,
-    /// Size that the body of one request is filled up to, in bytes.
+    /// Size up to which the body of one request is filled, in bytes. A larger chunk goes alone.
     pub max_payload_bytes: usize,
-    /// How long a payload is tried for.
+    /// Time after which no further attempt is made for a payload.
     pub retry_deadline: Duration,
-    /// Sent as `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
+    /// Value of `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
     pub test_session_token: Option<HeaderText>,
     /// Sent with every request, in place of the library's own of the same name.
     pub headers: HeaderMap,
-    /// Whether span events are sent as such; what the agent says it takes when `None`.
+    /// Whether span events are sent typed rather than as JSON; decided by the agent's `/info` if
+    /// `None`.
     pub span_events: Option<bool>,
-    /// Whether the tracer marks the top-level spans, so that the agent need not.
+    /// Whether the tracer marks top-level spans itself (`Datadog-Client-Computed-Top-Level`).
     pub client_computed_top_level: bool,
-    /// Whether the agent is to leave its statistics alone.
+    /// Whether the agent must not compute statistics (`Datadog-Client-Computed-Stats`).
     pub client_computed_stats: bool,
     pub tracer: Tracer,
 }
 
-/// What is given up when the queue is full. Chunks are given up whole.
+impl Config {
+    /// Returns a text of the agent's without the values of configured headers, which may be secret
+    /// and which a proxy may repeat.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        let headers = self
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok());
+        let token = self.test_session_token.iter().map(HeaderText::as_str);
+        let secrets = headers
+            .chain(token)
+            .filter(|value| value.len() >= SHORTEST_SECRET);
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
+    }
+}
+
+/// Which chunks are dropped when the queue is full. Chunks are dropped whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WhenFull {
-    /// Those that find no room.
+    /// Chunks that find no room.
     DropNewest,
-    /// Those that have waited longest.
+    /// Chunks that have waited longest.
     DropOldest,
 }
 
-/// Who speaks to the agent: the values of the `Datadog-Meta-*` headers.
-#[derive(Clone, Debug)]
+/// Values of the `Datadog-Meta-*` headers.
+#[derive(Clone)]
 pub struct Tracer {
     pub version: HeaderText,
     pub language: HeaderText,
@@ -59,31 +85,31 @@ pub struct Tracer {
     pub interpreter_vendor: HeaderText,
 }
 
-/// Text that can be sent as the value of an HTTP header.
-#[derive(Clone, Debug, PartialEq)]
+/// Non-empty ASCII text that can be sent as the value of an HTTP header.
+#[derive(Clone, PartialEq)]
 pub struct HeaderText(String);
 
 impl HeaderText {
     /// # Errors
-    /// When the text is empty or has a byte that no header value may hold.
+    /// Says what is expected if the text is empty or has a character that no header value may hold.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err("expected text, got an empty String".into());
         }
         match HeaderValue::from_str(text) {
             Ok(_) if text.is_ascii() => Ok(Self(text.into())),
-            _ => Err(format!(
-                "expected printable ASCII (it is sent as an HTTP header), got {text:?}"
-            )),
+            // The text is not repeated: it may be secret.
+            _ => Err("expected printable ASCII (it is sent as an HTTP header)".into()),
         }
     }
 
+    /// Returns the text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Those that say what a request holds.
+/// Headers that describe a request's content or connection.
 const RESERVED_HEADERS: [&str; 6] = [
     "connection",
     "content-length",
@@ -93,10 +119,10 @@ const RESERVED_HEADERS: [&str; 6] = [
     "x-datadog-trace-count",
 ];
 
-/// Adds a header for every request.
+/// Adds a header to those sent with every request.
 ///
 /// # Errors
-/// When no header can have that name or value, or it is one that says what a request holds.
+/// If no header can have that name or value, or if it describes a request's content.
 pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
     let value = HeaderText::parse(value)?.0;
     let value = HeaderValue::try_from(value).map_err(|problem| problem.to_string())?;
@@ -113,22 +139,22 @@ pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<()
 pub struct AgentUrl(String);
 
 impl AgentUrl {
-    /// The trace exporter panics on some malformed URLs and accepts others that lead nowhere, so
-    /// that all of it is checked here.
+    /// Parses a URL. The trace exporter panics on some malformed URLs and accepts others that lead
+    /// nowhere, so that everything is checked here.
     ///
     /// # Errors
-    /// When `text` is not one of these forms. The message says what is accepted and repeats the
-    /// URL, without a user name or password.
+    /// If `text` has none of these forms. The message says what is accepted and repeats at most the
+    /// scheme, host and port: a path, a query or a user may be secret.
     pub fn parse(text: &str) -> Result<Self, String> {
         let refuse = |problem: &str| {
-            let shown = match text.split_once("://").zip(text.rsplit_once('@')) {
-                Some(((scheme, _), (_, rest))) => format!("{scheme}://…@{rest}"),
-                None => text.to_owned(),
-            };
+            let shown = address_of(text);
             Err(format!(
                 "expected http(s)://host:port or unix:///path/to/socket, got {shown:?}: {problem}"
             ))
         };
+        if text.len() > LONGEST_URL {
+            return refuse("it is too long");
+        }
         if let Some(path) = text.strip_prefix("unix://") {
             return match path {
                 _ if !path.starts_with('/') => refuse("the socket's path must be absolute"),
@@ -164,12 +190,13 @@ impl AgentUrl {
         Ok(Self(text.into()))
     }
 
+    /// Returns the text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The URL of one of the agent's endpoints, in the form that the HTTP client takes: the path
-    /// of a socket is its authority, in hexadecimal.
+    /// Returns the URL of one of the agent's endpoints in the form that the HTTP client takes, in
+    /// which the path of a socket is the authority, in hexadecimal.
     pub fn join(&self, path: &str) -> Uri {
         let base = match self.0.strip_prefix("unix://") {
             Some(socket) => {
@@ -184,41 +211,54 @@ impl AgentUrl {
     }
 }
 
+/// The scheme, host and port, or the path of a socket, for messages.
 impl fmt::Display for AgentUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self.0.starts_with("unix://") {
+            true => f.write_str(&self.0),
+            false => f.write_str(&address_of(&self.0)),
+        }
     }
 }
 
-#[cfg(test)]
-impl Config {
-    pub fn for_tests(agent_url: AgentUrl) -> Self {
-        let text = || HeaderText::parse("test").unwrap();
-        let second = Duration::from_secs(1);
-        Self {
-            agent_url,
-            agent_timeout: second,
-            flush_interval: second,
-            shutdown_timeout: second,
-            max_queue_spans: 1_000,
-            max_queue_bytes: 1_000_000,
-            when_full: WhenFull::DropNewest,
-            max_payload_bytes: 1_000_000,
-            retry_deadline: second,
-            test_session_token: None,
-            headers: HeaderMap::new(),
-            span_events: None,
-            client_computed_top_level: false,
-            client_computed_stats: false,
-            tracer: Tracer {
-                version: text(),
-                language: text(),
-                language_version: text(),
-                interpreter: text(),
-                interpreter_vendor: text(),
-            },
-        }
+/// Returns what may be shown of a URL, well-formed or not: its scheme, and its host and port if they
+/// look like such.
+fn address_of(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, url),
+    };
+    if scheme == Some("unix") {
+        return url.chars().take(2 * LONGEST_SOCKET_PATH).collect();
     }
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
+    let decoded = authority.replace("%40", "@");
+    let (user, address) = match decoded.rsplit_once('@') {
+        Some((_, address)) => ("…@", address),
+        None => ("", decoded.as_str()),
+    };
+    let is_host = |host: &str| {
+        let may_stand = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+        host.len() <= LONGEST_HOST && host.chars().all(may_stand)
+    };
+    let (host, port) = match address.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (address, None),
+    };
+    let mut shown = String::new();
+    if let Some(scheme) = scheme {
+        let is_scheme = scheme.len() <= 10 && scheme.chars().all(|c| c.is_ascii_alphanumeric());
+        shown.push_str(if is_scheme { scheme } else { "…" });
+        shown.push_str("://");
+    }
+    shown.push_str(user);
+    shown.push_str(if is_host(host) { host } else { "…" });
+    if let Some(port) = port {
+        let is_port = port.len() <= 5 && port.chars().all(|c| c.is_ascii_digit());
+        shown.push(':');
+        shown.push_str(if is_port { port } else { "…" });
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -244,6 +284,7 @@ mod tests {
     #[test]
     fn refuses_the_rest_and_says_what_is_accepted() {
         let long = format!("unix:///{}", "x".repeat(LONGEST_SOCKET_PATH));
+        let longer = format!("http://agent/{}", "x".repeat(LONGEST_URL));
         for url in [
             "",
             "localhost:8126",
@@ -266,6 +307,7 @@ mod tests {
             "unix:///",
             "unix://relative.socket",
             &long,
+            &longer,
         ] {
             let error = AgentUrl::parse(url).expect_err(url);
             assert!(error.contains("http(s)://host:port or unix:///"), "{error}");
@@ -274,7 +316,48 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_say_what_a_request_holds_cannot_be_chosen() {
+    fn messages_show_at_most_scheme_host_and_port() {
+        for (url, shown) in [
+            ("localhost:8126", "localhost:8126"),
+            ("ftp://agent:8126/x", "ftp://agent:8126"),
+            ("user:s3cr3t@host:8126", "…@host:8126"),
+            ("http://user:s3cr3t%40host:8126", "http://…@host:8126"),
+            ("http://user:s3cr3t\u{fffd}@host:8126", "http://…@host:8126"),
+            ("http://host:8126/?api_key=s3cr3t", "http://host:8126"),
+            ("http://host:8126/s3cr3t?", "http://host:8126"),
+            ("http://host:8126#s3cr3t", "http://host:8126"),
+            ("http://host:s3cr3t", "http://host:…"),
+            ("http://s3cr3t password", "http://…"),
+            ("key=s3cr3t://host", "…://host"),
+            ("http://[::1]:99999", "http://[::1]:99999"),
+        ] {
+            let error = AgentUrl::parse(url).expect_err(url);
+            assert!(error.contains(&format!("got {shown:?}: ")), "{error}");
+            assert!(!error.contains("s3cr3t"), "{error}");
+        }
+        for (url, shown) in [
+            ("http://agent:8126/s3cr3t", "http://agent:8126"),
+            ("https://[::1]:8126", "https://[::1]:8126"),
+            ("unix:///run/apm.socket", "unix:///run/apm.socket"),
+        ] {
+            assert_eq!(AgentUrl::parse(url).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn header_values_are_not_repeated() {
+        let mut headers = HeaderMap::new();
+        let error = add_header(&mut headers, "DD-API-KEY", "s3cr3t\n").unwrap_err();
+        assert!(error.contains("printable ASCII") && !error.contains("s3cr3t"));
+        let mut config = crate::testing::config();
+        add_header(&mut config.headers, "DD-API-KEY", "s3cr3t").unwrap();
+        config.test_session_token = HeaderText::parse("t0k3n-1").ok();
+        let text = config.redact("no such key: s3cr3t, no session t0k3n-1");
+        assert_eq!(text, "no such key: …, no session …");
+    }
+
+    #[test]
+    fn headers_that_describe_the_content_cannot_be_chosen() {
         let mut headers = HeaderMap::new();
         assert_eq!(add_header(&mut headers, "X-Own", "1"), Ok(()));
         assert!(add_header(&mut headers, "Content-Length", "1").is_err());
@@ -284,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn header_text_is_what_a_header_can_hold() {
+    fn header_text_is_what_a_header_value_may_be() {
         assert!(HeaderText::parse("3.1.7").is_ok());
         for text in ["", "a\nb", "é"] {
             assert!(HeaderText::parse(text).is_err(), "{text:?}");

@@ -1,41 +1,42 @@
 //! The handle through which a process exports, across forks.
 
-use crate::chunks::TraceChunks;
 use crate::config::Config;
-use crate::diagnostics;
-use crate::process_local::ProcessLocal;
-use crate::queue::{Goal, Pending, Queue, ReplySlot, ReplyTo};
-use crate::rates::Rates;
+use crate::delivery;
+use crate::process::ProcessLocal;
+use crate::queue::{Queue, ReplySlot, Responder, WaitFor, Waiter};
+use crate::report::library_log;
+use crate::report::rates::Rates;
+use crate::report::stats::{RequestOutcome, Stats};
 use crate::runtime::{self, Runtime};
-use crate::sender;
-use crate::stats::Stats;
+use crate::span::TraceChunks;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Takes chunks and sees to their delivery in the background.
+/// Takes chunks and delivers them in the background.
 ///
-/// All that an exporter does goes through state made in this process: what a parent had queued is
-/// the parent's to send.
+/// Its state belongs to one process. A child starts with an empty queue and counters at zero: what
+/// its parent had queued is the parent's to send.
 pub struct Exporter {
     config: Arc<Config>,
     closed: AtomicBool,
     local: ProcessLocal<Local>,
 }
 
-/// What belongs to one process.
+/// State of one process.
 struct Local {
     queue: Arc<Queue>,
+    /// Whether the sender was started.
     sending: AtomicBool,
 }
 
 impl Exporter {
-    /// Starts nothing: threads and connections come with the first export. What takes long and can
-    /// be done before is done here, where no request waits for it.
+    /// Creates an exporter. Threads and connections are made with the first export; what takes long
+    /// and can be done before is done here, where no request waits for it.
     pub fn new(config: Config) -> Self {
-        runtime::make_statics();
+        runtime::initialise_statics();
         Self {
             config: Arc::new(config),
             closed: AtomicBool::new(false),
@@ -47,77 +48,90 @@ impl Exporter {
         &self.config
     }
 
-    /// Queues chunks. Whether all were taken; the rest is counted. Never waits.
+    /// Queues chunks. Returns whether all were queued; the rest is counted as lost. Never waits.
     pub fn export(&self, chunks: TraceChunks) -> bool {
         let local = self.local();
         let taken = local.queue.push(chunks, None);
-        self.sends(local);
+        self.ensure_sending(local);
         taken
     }
 
-    /// Queues chunks to be sent at once. The returned wait ends with the answer.
-    pub fn send(&self, chunks: TraceChunks) -> Pending {
+    /// Queues chunks to be sent at once. The returned wait is over when the agent has answered or the
+    /// chunks are lost; its [`Waiter::reply`] tells which.
+    pub fn send(&self, chunks: TraceChunks) -> Waiter {
         let slot = ReplySlot::default();
-        let reply = ReplyTo::new(Arc::clone(&slot));
+        let responder = Responder::new(Arc::clone(&slot));
         let local = self.local();
         match self.start(local) {
-            Ok(()) => drop(local.queue.push(chunks, Some(reply))),
-            Err(error) => local.queue.refuse(chunks, reply, &error),
+            Ok(()) => drop(local.queue.push(chunks, Some(responder))),
+            Err(error) => local.queue.refuse(&chunks, &responder, &error),
         }
-        Pending::new(Arc::clone(&local.queue), Goal::Reply(slot))
+        Waiter::new(Arc::clone(&local.queue), WaitFor::Reply(slot))
     }
 
-    /// Has everything queued so far sent at once. The returned wait ends when it is answered for.
-    pub fn flush(&self) -> Pending {
+    /// Has everything queued so far sent at once. The returned wait is over when all of it is sent or
+    /// lost.
+    pub fn flush(&self) -> Waiter {
         let local = self.local();
-        self.sends(local);
-        flush(Arc::clone(&local.queue))
+        self.ensure_sending(local);
+        local.queue.flush()
     }
 
-    /// Takes nothing from now on, and sends what is queued. The returned wait ends when that is
-    /// answered for.
-    pub fn shutdown(&self) -> Pending {
+    /// Takes nothing from now on, and has everything queued sent at once. The returned wait is over
+    /// when all of it is sent or lost.
+    pub fn shutdown(&self) -> Waiter {
         self.closed.store(true, Ordering::Relaxed);
         let local = self.local();
         local.queue.close();
-        if !self.sends(local) {
-            local.queue.end();
+        if !self.ensure_sending(local) {
+            local.queue.finish();
         }
-        Pending::new(Arc::clone(&local.queue), Goal::Ended)
+        Waiter::new(Arc::clone(&local.queue), WaitFor::Finished)
     }
 
+    /// Returns whether the exporter was shut down, in this process or before it was forked.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
 
+    /// Returns the counters of this process.
     pub fn stats(&self) -> Stats {
         self.local().queue.stats()
     }
 
-    /// The sampling rates that the agent sent last, in this process.
+    /// Returns the sampling rates that the agent sent last, if this process has exported anything.
     pub fn rates(&self) -> Option<&Rates> {
         self.local.get().map(|local| local.queue.rates())
     }
 
-    /// Whether [`Exporter::take_lines`] has something to tell. Costs next to nothing.
+    /// Returns whether [`Exporter::take_lines`] has something to return. Costs two loads.
     pub fn has_lines(&self) -> bool {
-        diagnostics::has_lines()
-            || self
-                .local
-                .get()
-                .is_some_and(|local| local.queue.has_lines())
+        let local = self.local.get();
+        library_log::has_lines() || local.is_some_and(|local| local.queue.has_lines())
     }
 
-    /// Lines for the log that have not been fetched yet.
+    /// Returns lines for the log that have not been fetched yet, warnings of the libraries included.
     pub fn take_lines(&self) -> VecDeque<String> {
         let mut lines = self.local().queue.take_lines();
-        lines.extend(diagnostics::take_lines());
+        lines.extend(library_log::take_lines());
         lines
     }
 
-    /// Starts the sender if there is something to send. Whether it was started, now or before.
-    /// When no thread can be had the queue keeps what it can, and the next call tries again.
-    fn sends(&self, local: &Local) -> bool {
+    /// Returns the outcomes of requests that have not been fetched yet; the latest 256 if there are
+    /// more.
+    pub fn take_requests(&self) -> VecDeque<RequestOutcome> {
+        self.local().queue.take_requests()
+    }
+
+    /// Describes the spans that are lost if the process ends now: how many, where they were going and
+    /// why they are not there. Returns `None` if there are none that were exported since the last call.
+    pub fn take_unsent_line(&self) -> Option<String> {
+        self.local.get()?.queue.take_unsent_line()
+    }
+
+    /// Starts the sender if there is something to send. Returns whether it was started, now or before.
+    /// When no thread can be had, the queue keeps what it can and the next call tries again.
+    fn ensure_sending(&self, local: &Local) -> bool {
         if local.sending.load(Ordering::Relaxed) {
             return true;
         }
@@ -126,7 +140,7 @@ impl Exporter {
         }
         let started = self.start(local);
         if let Err(error) = &started {
-            local.queue.cannot_send(error);
+            local.queue.note_start_failure(error);
         }
         started.is_ok()
     }
@@ -138,7 +152,7 @@ impl Exporter {
         let runtime = Runtime::get()?;
         if !local.sending.swap(true, Ordering::Relaxed) {
             runtime.register(&local.queue);
-            sender::start(runtime, Arc::clone(&self.config), Arc::clone(&local.queue));
+            delivery::start(runtime, Arc::clone(&self.config), Arc::clone(&local.queue));
         }
         Ok(())
     }
@@ -148,16 +162,15 @@ impl Exporter {
             let queue = Arc::new(Queue::new(&self.config));
             if self.is_closed() {
                 queue.close();
-                queue.end();
+                queue.finish();
             }
             Ok::<_, Infallible>(Local {
                 queue,
                 sending: AtomicBool::new(false),
             })
         });
-        match made {
-            Ok(local) => local,
-        }
+        let Ok(local) = made;
+        local
     }
 }
 
@@ -170,26 +183,18 @@ impl Drop for Exporter {
     }
 }
 
-/// Has everything sent that is in `queue`.
-pub fn flush(queue: Arc<Queue>) -> Pending {
-    let number = queue.hurry();
-    Pending::new(queue, Goal::Answered(number))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::columns::Numbers;
-    use crate::config::AgentUrl;
-    use crate::size::Size;
-    use crate::span::SpanDraft;
-    use crate::stats::Loss;
+    use crate::report::stats::Loss;
+    use crate::span::Size;
+    use crate::testing::{config_for, list, named};
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::time::Duration;
 
     /// Answers every request with 200 and `{}`.
-    fn agent() -> AgentUrl {
+    fn agent() -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
@@ -203,33 +208,20 @@ mod tests {
                 });
             }
         });
-        AgentUrl::parse(&format!("http://{address}")).unwrap()
-    }
-
-    fn exporter() -> Exporter {
-        Exporter::new(Config::for_tests(agent()))
-    }
-
-    fn chunks(name: &str) -> TraceChunks {
-        let numbers = Numbers {
-            span_id: 1,
-            ..Numbers::default()
-        };
-        let mut span = SpanDraft::new(1, numbers);
-        let name = span.texts().push(name);
-        span.set_name(name);
-        let mut chunks = TraceChunks::default();
-        chunks.push(span);
-        chunks
+        format!("http://{address}")
     }
 
     #[test]
     fn a_panic_while_sending_costs_one_payload_and_is_counted() {
-        let exporter = exporter();
+        let exporter = Exporter::new(config_for(&agent()));
         for _ in 0..3 {
-            // What makes the sender panic, in tests only.
-            assert!(!exporter.send(chunks("panic")).wait(Duration::ZERO));
-            let next = exporter.send(chunks("next"));
+            // This name makes the sender panic, in tests only.
+            assert!(
+                !exporter
+                    .send(list([named("panic", 1)]))
+                    .wait(Duration::ZERO)
+            );
+            let next = exporter.send(list([named("next", 1)]));
             assert!(next.wait(Duration::from_secs(10)));
         }
         assert!(exporter.flush().wait(Duration::from_secs(10)));

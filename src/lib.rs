@@ -1,11 +1,37 @@
-#![allow(dead_code)]
-#[path = "fork.rs"] pub mod fork0;
-pub mod fork { pub use crate::fork0::*; }
-mod process_local;
+//! Queue, delivery and accounting of trace chunks between a tracer and the Datadog agent.
+//!
+//! ```text
+//! application's threads                │ one tokio thread
+//!                                      │
+//! TraceChunks ──▶ Exporter ──▶ Queue ──┼──▶ sender ──▶ TraceExporter ──▶ HTTP capability ──▶ agent
+//!                                ▲     │                  (encodes)       (retries, splits)
+//!                                └─────┼── counts, replies, sampling rates ◀──┘
+//! ```
+//!
+//! - [`span`]: the spans, in libdatadog's own model, and what they weigh.
+//! - [`queue`]: the bounded queue, and waiting for what becomes of its chunks.
+//! - `delivery`: the task that sends, and its policy: retries, circuit breaker, splitting.
+//! - [`report`]: counters, sampling rates and lines for the log.
+//! - [`process`]: forks and signals.
+//!
+//! Nothing here depends on the language that the tracer is written in.
+
+#![deny(unsafe_code)]
+
+pub mod config;
+mod delivery;
+mod exporter;
+pub mod process;
+pub mod queue;
+pub mod report;
+mod runtime;
+pub mod shutdown;
 pub mod span;
-pub mod process { pub use crate::process_local::ProcessLocal; pub use crate::fork0 as fork; }
-#[path = "queue/interrupt.rs"] mod interrupt;
-pub mod queue { pub use crate::interrupt::Interrupt; }
-pub mod shutdown { pub fn at_process_end() {} }
-#[path = "diagnostics.rs"] pub mod diagnostics;
-pub mod report { pub use crate::diagnostics as library_log; }
+#[cfg(test)]
+mod testing;
+
+pub use config::Config;
+pub use exporter::Exporter;
+pub use process::{ProcessLocal, fork};
+pub use queue::{Interrupt, Waiter};
+pub use shutdown::FinalFlush;

@@ -1,12 +1,10 @@
 //! The one tokio runtime of a process, started on first use and never stopped.
 //!
-//! It is never dropped: that waits for what its threads are doing, a DNS query for instance, at a
-//! moment that the garbage collector or the end of the process chooses.
+//! It is never dropped: that would wait for what its threads are doing, a name look-up for
+//! instance, at a moment that a garbage collector or the end of the process chooses.
 
-use crate::ending::Ending;
-use crate::process_local::ProcessLocal;
+use crate::process::{ProcessLocal, signals};
 use crate::queue::Queue;
-use crate::signals;
 use libdd_common::connector::Connector;
 use libdd_common::entity_id;
 use libdd_data_pipeline::agent_info;
@@ -15,7 +13,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// DNS queries are all that blocks.
+/// Nothing but name look-ups blocks.
 const MAX_BLOCKING_THREADS: usize = 2;
 
 static CURRENT: ProcessLocal<Runtime> = ProcessLocal::new();
@@ -23,11 +21,10 @@ static CURRENT: ProcessLocal<Runtime> = ProcessLocal::new();
 pub struct Runtime {
     tokio: Arc<tokio::runtime::Runtime>,
     queues: Mutex<Vec<Weak<Queue>>>,
-    ending: Ending,
 }
 
 impl Runtime {
-    /// The runtime of this process.
+    /// Returns the runtime of this process, started if need be.
     ///
     /// # Errors
     /// When the system has no room for another thread or descriptor.
@@ -35,12 +32,12 @@ impl Runtime {
         CURRENT.get_or_try_init(Self::start)
     }
 
-    /// The runtime of this process if it was started.
+    /// Returns the runtime of this process if it was started.
     pub fn started() -> Option<&'static Self> {
         CURRENT.get()
     }
 
-    /// Queues that something may still be sent from.
+    /// Returns the queues that something may still be sent from.
     pub fn queues(&self) -> Vec<Arc<Queue>> {
         let queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         queues.iter().filter_map(Weak::upgrade).collect()
@@ -52,24 +49,20 @@ impl Runtime {
         queues.push(Arc::downgrade(queue));
     }
 
-    pub fn ending(&self) -> &Ending {
-        &self.ending
-    }
-
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tokio.spawn(task);
     }
 
-    /// A view of this runtime for the workers of one trace exporter.
+    /// Returns a view of this runtime for the workers of one trace exporter.
     pub fn for_workers(&self) -> Arc<BasicRuntime> {
         Arc::new(BasicRuntime::from_handle(Arc::clone(&self.tokio)))
     }
 
     fn start() -> io::Result<Self> {
         let tokio = signals::blocked(|| {
-            // Where no thread can be had, building the runtime panics. This one is not joined: it may
-            // have got the stack of a parent's thread that was looking up a name at the fork, and then
-            // wants to lock glibc's resolver when it ends, which may be locked for ever.
+            // Building the runtime panics where no thread can be had. The thread that finds out is not
+            // joined: it may have got the stack of a parent's thread that was looking up a name at the
+            // fork, and then locks glibc's resolver when it ends, which may be locked for ever.
             drop(std::thread::Builder::new().spawn(|| ())?);
             let build = || {
                 tokio::runtime::Builder::new_multi_thread()
@@ -85,14 +78,13 @@ impl Runtime {
         Ok(Self {
             tokio: Arc::new(tokio),
             queues: Mutex::default(),
-            ending: Ending::default(),
         })
     }
 }
 
-/// Makes the libraries' lazy statics, which the sender would make, on the thread that may fork: in a
-/// child forked while the sender makes one, whoever needs it waits for ever.
-pub fn make_statics() {
+/// Initialises the libraries' lazy statics that a sender would initialise, on the thread that may
+/// fork: in a child forked while a sender initialises one, whoever needs it waits for ever.
+pub fn initialise_statics() {
     let _ = entity_id::get_entity_headers().count();
     let _ = agent_info::get_agent_info();
     let _ = Connector::default();

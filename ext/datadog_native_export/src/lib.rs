@@ -16,7 +16,7 @@ extern "C" fn at_end() {
 #[magnus::init]
 fn init(ruby: &Ruby) -> Result<(), Error> {
     crate::ruby::check_version(ruby)?;
-    pipeline::process::fork::watch();
+    pipeline::fork::watch();
     pipeline::report::library_log::listen();
     crate::ruby::at_end(at_end);
     crate::ruby::allow_ractors();
@@ -27,5 +27,5 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     crate::ruby::private::init(ruby)?;
     classes::span::init(ruby)?;
     classes::trace_chunks::init(ruby)?;
-    Ok(())
+    classes::exporter::init(ruby)
 }

@@ -1,10 +1,9 @@
-//! `Datadog::NativeExport::Exporter`. Documented for Ruby in
-//! `lib/datadog/native_export/exporter.rb`, which also checks options and makes Responses.
+//! `Datadog::NativeExport::Exporter`: the options, and waiting for the pipeline.
+//! `lib/datadog/native_export/exporter.rb` also checks options and makes Responses.
 
-use crate::errors::{MODULE, closed, configuration, error, wrong_class};
-use crate::gvl;
-use crate::ruby::SharedSlot;
-use crate::trace_chunks::TraceChunks;
+use super::trace_chunks::TraceChunks;
+use crate::errors::{Failure, MODULE, closed, configuration, error};
+use crate::ruby::{SharedSlot, wait};
 use magnus::gc::Marker;
 use magnus::r_hash::ForEach;
 use magnus::typed_data::Obj;
@@ -13,10 +12,10 @@ use magnus::{
     Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
     TypedData, Value, function, method,
 };
+use pipeline::FinalFlush;
 use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull, add_header};
-use pipeline::ending::LastFlush;
-use pipeline::queue::{Answer, Reply};
-use pipeline::stats::Loss;
+use pipeline::queue::{PartOutcome, SendOutcome};
+use pipeline::report::stats::Loss;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -46,7 +45,7 @@ impl DataTypeFunctions for Exporter {
     }
 }
 
-/// The Hash that was made of the latest rates.
+/// The Hash that was made of the latest rates, for readers in any Ractor.
 #[derive(Default)]
 struct RatesForRuby {
     version: AtomicU64,
@@ -54,7 +53,7 @@ struct RatesForRuby {
 }
 
 impl Exporter {
-    /// The options as `lib` has checked them, seconds as Floats.
+    /// Takes the options as `lib` has checked them, seconds as Floats.
     fn configure(ruby: &Ruby, this: &Self, options: RHash) -> Result<(), Error> {
         let text = |name: &str| options.fetch::<_, String>(ruby.to_symbol(name));
         let seconds = |name: &str| {
@@ -117,8 +116,8 @@ impl Exporter {
         Ok(taken)
     }
 
-    /// What `Response` is made of: nil when the time ran out, or else the reason of a loss, its
-    /// description, the status and the body of the agent's answer.
+    /// Returns what `Response` is made of: nil when the time ran out, or else the reason of a loss, its description,
+    /// the status and the body of the agent's answer, and the number of accepted chunks.
     fn send_and_wait(
         ruby: &Ruby,
         this: &Self,
@@ -129,17 +128,17 @@ impl Exporter {
         if exporter.is_closed() {
             return Err(closed(ruby));
         }
-        let pending = exporter.send(take(ruby, chunks)?);
-        gvl::wait(&pending, duration(limit))?;
-        let parts = |answer: &Answer| match &answer.reply {
-            Reply::Accepted { body, .. } => ruby.ary_new_from_values(&[
+        let waiter = exporter.send(take(ruby, chunks)?);
+        wait(&waiter, duration(limit))?;
+        let parts = |outcome: &SendOutcome| match &outcome.result {
+            PartOutcome::Accepted { body, .. } => ruby.ary_new_from_values(&[
                 ruby.qnil().as_value(),
                 ruby.qnil().as_value(),
                 200.into_value_with(ruby),
                 ruby.str_new(body).as_value(),
-                answer.accepted.into_value_with(ruby),
+                outcome.accepted.into_value_with(ruby),
             ]),
-            Reply::Lost {
+            PartOutcome::Lost {
                 loss,
                 detail,
                 status,
@@ -149,10 +148,10 @@ impl Exporter {
                 ruby.str_new(detail).as_value(),
                 status.into_value_with(ruby),
                 ruby.str_new(body).as_value(),
-                answer.accepted.into_value_with(ruby),
+                outcome.accepted.into_value_with(ruby),
             ]),
         };
-        Ok(pending.reply().map(parts))
+        Ok(waiter.reply().map(parts))
     }
 
     fn flush_and_wait(ruby: &Ruby, this: &Self, limit: Option<f64>) -> Result<bool, Error> {
@@ -160,11 +159,11 @@ impl Exporter {
         if exporter.is_closed() {
             return Err(closed(ruby));
         }
-        gvl::wait(&exporter.flush(), duration(limit))
+        wait(&exporter.flush(), duration(limit))
     }
 
     fn shutdown_and_wait(ruby: &Ruby, this: &Self, limit: Option<f64>) -> Result<bool, Error> {
-        gvl::wait(&this.get(ruby)?.shutdown(), duration(limit))
+        wait(&this.get(ruby)?.shutdown(), duration(limit))
     }
 
     fn is_closed(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
@@ -194,6 +193,10 @@ impl Exporter {
             ("spans_queued", stats.queued.spans.into_value_with(ruby)),
             ("chunks_queued", stats.queued.chunks.into_value_with(ruby)),
             ("bytes_queued", stats.queued.memory.into_value_with(ruby)),
+            (
+                "spans_in_flight",
+                stats.in_flight.spans.into_value_with(ruby),
+            ),
             ("spans_exported", stats.spans_exported.into_value_with(ruby)),
             ("spans_sent", stats.spans_sent.into_value_with(ruby)),
             (
@@ -244,8 +247,28 @@ impl Exporter {
     }
 
     fn take_lines(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
-        let lines = this.get(ruby)?.take_lines();
-        Ok(ruby.ary_from_iter(lines.iter().map(|line| ruby.str_new(line))))
+        Ok(lines(ruby, this.get(ruby)?.take_lines()))
+    }
+
+    /// Returns a line that describes what of this exporter is lost if the process ends now, or nil.
+    fn take_unsent_line(ruby: &Ruby, this: &Self) -> Result<Option<String>, Error> {
+        Ok(this.get(ruby)?.take_unsent_line())
+    }
+
+    /// Returns the outcomes of requests since the last call: the status of the answer or nil, the number of chunks,
+    /// of spans and of bytes, and the seconds it took.
+    fn take_outcomes(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        let outcomes = this.get(ruby)?.take_requests();
+        Ok(ruby.ary_from_iter(outcomes.into_iter().map(|outcome| {
+            let duration = outcome.duration.as_secs_f64();
+            (
+                outcome.status,
+                outcome.chunks,
+                outcome.spans,
+                outcome.bytes,
+                duration,
+            )
+        })))
     }
 
     fn get(&self, ruby: &Ruby) -> Result<&pipeline::Exporter, Error> {
@@ -255,25 +278,34 @@ impl Exporter {
     }
 }
 
-fn take(ruby: &Ruby, chunks: Value) -> Result<pipeline::chunks::TraceChunks, Error> {
+fn take(ruby: &Ruby, chunks: Value) -> Result<pipeline::span::TraceChunks, Error> {
     let chunks = Obj::<TraceChunks>::try_convert(chunks)
-        .map_err(|_| wrong_class(ruby, "chunks", "Datadog::NativeExport::TraceChunks", chunks))?;
+        .map_err(|_| Failure::wrong_class("chunks", "Datadog::NativeExport::TraceChunks", chunks))
+        .map_err(|failure| failure.into_error(ruby))?;
     chunks.consume(ruby)
 }
 
-/// `None`, and what no clock will reach, is no limit.
+/// Returns a limit in seconds as a duration; `None`, and what no clock will reach, is no limit.
 fn duration(limit: Option<f64>) -> Option<Duration> {
     limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// Sends what all exporters of this process have queued. How many spans are left.
-fn flush_all() -> Result<u64, Error> {
-    let flush = LastFlush::begin();
-    for pending in flush.pending() {
-        gvl::wait(pending, Some(flush.left()))?;
+/// Sends what all exporters of this process have queued, and waits for it.
+fn flush_all() -> Result<(), Error> {
+    let flush = FinalFlush::begin();
+    for waiter in flush.waiters() {
+        wait(waiter, Some(flush.time_left()))?;
     }
-    flush.untold();
-    Ok(flush.unsent())
+    Ok(())
+}
+
+/// Returns lines that describe what is lost if the process ends now, except what was described before.
+fn take_unsent_lines(ruby: &Ruby) -> RArray {
+    lines(ruby, FinalFlush::begin().take_unsent_lines())
+}
+
+fn lines(ruby: &Ruby, lines: impl IntoIterator<Item = String>) -> RArray {
+    ruby.ary_from_iter(lines.into_iter().map(|line| ruby.str_new(&line)))
 }
 
 pub fn init(ruby: &Ruby) -> Result<(), Error> {
@@ -285,11 +317,17 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("flush_and_wait", method!(Exporter::flush_and_wait, 1))?;
     class.define_private_method("shutdown_and_wait", method!(Exporter::shutdown_and_wait, 1))?;
     class.define_private_method("take_lines", method!(Exporter::take_lines, 0))?;
+    class.define_private_method(
+        "take_unsent_line",
+        method!(Exporter::take_unsent_line, 0),
+    )?;
+    class.define_private_method("take_outcomes", method!(Exporter::take_outcomes, 0))?;
     class.define_method("export", method!(Exporter::export, 1))?;
     class.define_method("closed?", method!(Exporter::is_closed, 0))?;
     class.define_method("agent_url", method!(Exporter::agent_url, 0))?;
     class.define_method("service_rates", method!(Exporter::service_rates, 0))?;
     class.define_method("stats", method!(Exporter::stats, 0))?;
     module.define_singleton_method("flush_all", function!(flush_all, 0))?;
+    module.define_singleton_method("take_unsent_lines", function!(take_unsent_lines, 0))?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The Ruby classes, one file each. They are documented for Ruby in `lib/datadog/native_export/`.
 
-// pub mod exporter;
+pub mod exporter;
 pub mod span;
 mod span_readers;
 pub mod trace_chunks;

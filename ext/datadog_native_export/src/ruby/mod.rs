@@ -24,7 +24,7 @@ pub use string::{
 };
 pub use time::nanoseconds;
 pub use vm::{adjust_memory, allow_ractors, at_end, check_interrupts, check_version};
-pub use wait::without_gvl;
+pub use wait::wait;
 
 use magnus::rb_sys::AsRawValue;
 use magnus::{Object, RClass, Value};

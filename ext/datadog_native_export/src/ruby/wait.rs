@@ -2,16 +2,18 @@
 
 use magnus::Error;
 use magnus::rb_sys::protect;
-use pipeline::queue::Interrupt;
+use super::check_interrupts;
+use pipeline::{Interrupt, Waiter};
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
 
 /// Runs `block` without the GVL. The interrupt is requested when Ruby wants this thread back; `block` should then return
-/// soon. It may not touch a Ruby object. `None` when something is waiting for [`check_interrupts`] already.
+/// soon. It may not touch a Ruby object. Returns `None` when something is waiting for [`check_interrupts`] already.
 ///
 /// # Errors
 /// When Ruby can't start the thread that it may need to request it.
-pub fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Option<R>, Error> {
+fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Option<R>, Error> {
     struct Call<'a, R> {
         block: &'a (dyn Fn(&Interrupt) -> R + Sync),
         interrupt: &'a Interrupt,
@@ -66,5 +68,38 @@ pub fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Op
     match call.result.transpose() {
         Ok(result) => Ok(result),
         Err(panic) => resume_unwind(panic),
+    }
+}
+
+/// Ruby 3.1 does not always wake a waiting thread at a signal when another Ruby thread is alive,
+/// so that no wait is longer than this.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Waits with the GVL released, at most for `limit`. Returns whether the wait is over. Looks at least once, however
+/// short the limit.
+///
+/// # Errors
+/// What Ruby raises in this thread meanwhile (`Thread#kill`, `Timeout`, Ctrl-C). A signal that is
+/// merely handled changes nothing. What is being sent goes on in either case.
+pub fn wait(waiter: &Waiter, limit: Option<Duration>) -> Result<bool, Error> {
+    if waiter.wait(Duration::ZERO) {
+        return Ok(true);
+    }
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let slice = left.unwrap_or(SLICE).min(SLICE);
+        let done = without_gvl(|interrupt| waiter.wait_unless(interrupt, slice))?;
+        check_interrupts()?;
+        if waiter.is_inherited() {
+            // A signal handler has forked, and this is the child: nobody serves that queue here.
+            return Ok(false);
+        }
+        if done == Some(true) {
+            return Ok(true);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ok(false);
+        }
     }
 }

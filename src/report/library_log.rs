@@ -1,7 +1,7 @@
-//! What the Rust libraries have to say, from warnings up, kept until a Ruby thread fetches it for
-//! the log.
+//! Warnings and errors of the Rust libraries, kept until the application fetches them for its log.
 
-use crate::process_local::ProcessLocal;
+use super::Lines;
+use crate::process::ProcessLocal;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt::{self, Write};
@@ -11,62 +11,61 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Lines that wait to be fetched. Beyond that the oldest are given up.
-const MOST_LINES: usize = 16;
-/// Says that the agent's `/info` can't be read, whenever the agent is down; that is told as losses.
-const SILENT: &str = "libdd_data_pipeline::agent_info";
-
-static LINES: ProcessLocal<Lines> = ProcessLocal::new();
+static WAITING: ProcessLocal<Waiting> = ProcessLocal::new();
 
 #[derive(Default)]
-struct Lines {
-    waiting: AtomicBool,
-    lines: Mutex<VecDeque<String>>,
+struct Waiting {
+    any: AtomicBool,
+    lines: Mutex<Lines>,
 }
 
-/// Starts to listen. The libraries in this one are the only ones that it hears.
+/// Starts to collect. Only libraries linked into this one are heard.
 pub fn listen() {
     static LISTEN: Once = Once::new();
     LISTEN.call_once(|| {
-        let _ = tracing::subscriber::set_global_default(Listener);
+        let _ = tracing::subscriber::set_global_default(LogBridge);
     });
 }
 
-pub fn has_lines() -> bool {
-    LINES
+/// Returns whether [`take_lines`] has something to return. Costs one load.
+pub(crate) fn has_lines() -> bool {
+    WAITING
         .get()
-        .is_some_and(|lines| lines.waiting.load(Ordering::Relaxed))
+        .is_some_and(|waiting| waiting.any.load(Ordering::Relaxed))
 }
 
-pub fn take_lines() -> VecDeque<String> {
-    let Some(lines) = LINES.get() else {
+/// Returns the lines that have not been fetched yet.
+pub(crate) fn take_lines() -> VecDeque<String> {
+    let Some(waiting) = WAITING.get() else {
         return VecDeque::new();
     };
-    lines.waiting.store(false, Ordering::Relaxed);
-    std::mem::take(&mut *lines.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    waiting.any.store(false, Ordering::Relaxed);
+    let mut lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.take()
 }
 
-struct Listener;
+/// Adds a line, unless the same one is waiting already.
+pub(crate) fn push(line: &str) {
+    let Ok(waiting) = WAITING.get_or_try_init(|| Ok::<_, Infallible>(Waiting::default()));
+    let mut lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    if !lines.contains(line) {
+        lines.push(line);
+        waiting.any.store(true, Ordering::Relaxed);
+    }
+}
 
-impl Subscriber for Listener {
+/// A `tracing` subscriber for events alone.
+struct LogBridge;
+
+impl Subscriber for LogBridge {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN && !metadata.target().starts_with(SILENT)
+        *metadata.level() <= Level::WARN
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(format!("{}:", event.metadata().target()));
         event.record(&mut line);
-        let lines = LINES.get_or_try_init(|| Ok::<_, Infallible>(Lines::default()));
-        let Ok(lines) = lines;
-        let mut waiting = lines.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.contains(&line.0) {
-            return;
-        }
-        if waiting.len() == MOST_LINES {
-            waiting.pop_front();
-        }
-        waiting.push_back(line.0);
-        lines.waiting.store(true, Ordering::Relaxed);
+        push(&line.0);
     }
 
     fn max_level_hint(&self) -> Option<tracing::level_filters::LevelFilter> {
@@ -109,7 +108,6 @@ mod tests {
         for _ in 0..3 {
             tracing::warn!(target: "library", size = 3, "too large");
             tracing::info!(target: "library", "all is well");
-            tracing::warn!(target: "libdd_data_pipeline::agent_info::fetcher", "no answer");
         }
         assert!(has_lines());
         assert_eq!(take_lines(), ["library: too large size=3"]);

@@ -1,13 +1,13 @@
-//! Values that belong to one process and are left alone by its children.
+//! Values that belong to one process and that its children leave alone.
 
-use crate::fork::generation;
+use super::fork::generation;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A value that each process makes for itself on first use.
 ///
-/// A child finds what its parent made, but the threads that served it are missing and its locks
-/// may be held for ever: it is neither used nor freed there.
+/// A child inherits its parent's value, but not the threads that served it, and its locks may be
+/// held for ever. The child therefore neither uses nor frees it.
 pub struct ProcessLocal<T> {
     made: AtomicPtr<Made<T>>,
 }
@@ -17,20 +17,30 @@ struct Made<T> {
     value: T,
 }
 
+impl<T: Send + Sync> Default for ProcessLocal<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T: Send + Sync> ProcessLocal<T> {
+    /// Creates an empty slot, which may be a `static`.
     pub const fn new() -> Self {
         Self {
             made: AtomicPtr::new(null_mut()),
         }
     }
 
-    /// The value if this process has made it.
+    /// Returns the value if this process has made it.
     pub fn get(&self) -> Option<&T> {
         Self::own(self.made.load(Ordering::Acquire))
     }
 
-    /// The value, made now if this process has not made it. When two threads make one at the same
-    /// time one of both is dropped at once.
+    /// Returns the value, made now if this process has not made it yet. When two threads make one at
+    /// the same time, one of the two is dropped at once.
+    ///
+    /// # Errors
+    /// Returns the error of `make`; the next call tries again.
     pub fn get_or_try_init<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let found = self.made.load(Ordering::Acquire);
         if let Some(value) = Self::own(found) {
@@ -44,20 +54,20 @@ impl<T: Send + Sync> ProcessLocal<T> {
             .made
             .compare_exchange(found, made, Ordering::AcqRel, Ordering::Acquire)
         {
-            // SAFETY: what is in `made` is freed by `drop` alone, which needs `self` whole.
+            // SAFETY: a published value is freed by `drop` alone, which needs exclusive access.
             Ok(_) => Ok(unsafe { &(*made).value }),
             Err(other) => {
-                // SAFETY: made above, and nobody else has seen it.
+                // SAFETY: made above and never published.
                 drop(unsafe { Box::from_raw(made) });
-                // SAFETY: as in the first arm; another thread of this process has put it there.
+                // SAFETY: as in the first arm; another thread of this process published it.
                 Ok(unsafe { &(*other).value })
             }
         }
     }
 
     fn own<'a>(made: *mut Made<T>) -> Option<&'a T> {
-        // SAFETY: null, or in `made`, where it is freed by `drop` alone: callers bound `'a` by a
-        // borrow of `self`. Of a parent's value nothing but the generation is read.
+        // SAFETY: null, or published, and then freed by `drop` alone: callers bound `'a` by a
+        // borrow of `self`. Only the generation of a parent's value is read.
         unsafe { made.as_ref() }
             .filter(|made| made.generation == generation())
             .map(|made| &made.value)
@@ -67,9 +77,9 @@ impl<T: Send + Sync> ProcessLocal<T> {
 impl<T> Drop for ProcessLocal<T> {
     fn drop(&mut self) {
         let made = *self.made.get_mut();
-        // SAFETY: null, or made from a box in `get_or_try_init` and not freed before.
+        // SAFETY: null, or a box of `get_or_try_init` that has not been freed.
         if unsafe { made.as_ref() }.is_some_and(|made| made.generation == generation()) {
-            // SAFETY: as above, and nothing borrows from `self` any more.
+            // SAFETY: as above, and no borrow of `self` is left.
             drop(unsafe { Box::from_raw(made) });
         }
     }

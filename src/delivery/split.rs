@@ -1,20 +1,24 @@
-//! Cutting an encoded v0.4 payload in two, between chunks, without decoding it.
+//! Cuts an encoded v0.4 payload in two, between chunks, without decoding it.
+//!
+//! The trace exporter owns the spans until its send ends, so that a refused payload cannot be encoded
+//! again in parts.
 
 use bytes::Bytes;
 use rmp::Marker;
 use rmp::decode::{read_array_len, read_marker};
 use rmp::encode::{ByteBuf, write_array_len};
 
-/// A part of a payload.
+/// A half of a payload.
 #[derive(Debug, PartialEq)]
-pub struct Part {
+pub struct Half {
     pub body: Bytes,
     pub chunks: usize,
     pub spans: usize,
 }
 
-/// The payload in two parts of about the same size, or `None` when it has but one chunk.
-pub fn halves(body: &Bytes) -> Option<[Part; 2]> {
+/// Returns two payloads of about the same size that together hold the chunks of `body`, in their
+/// order, or `None` if it has only one.
+pub fn halves(body: &Bytes) -> Option<[Half; 2]> {
     let mut rest = &body[..];
     let chunks = read_array_len(&mut rest).ok()? as usize;
     if chunks < 2 {
@@ -34,21 +38,21 @@ pub fn halves(body: &Bytes) -> Option<[Part; 2]> {
         spans += length as usize;
     }
     let (position, first_chunks, first_spans) = first?;
-    let part = |bytes: &[u8], chunks: usize, spans| {
-        let mut part = ByteBuf::with_capacity(bytes.len() + 5);
+    let half = |bytes: &[u8], chunks: usize, spans| {
+        let mut half = ByteBuf::with_capacity(bytes.len() + 5);
         // Writing to memory does not fail.
-        let _ = write_array_len(&mut part, chunks as u32);
-        let mut part = part.into_vec();
-        part.extend_from_slice(bytes);
-        Part {
-            body: part.into(),
+        let _ = write_array_len(&mut half, chunks as u32);
+        let mut half = half.into_vec();
+        half.extend_from_slice(bytes);
+        Half {
+            body: half.into(),
             chunks,
             spans,
         }
     };
     Some([
-        part(&body[start..position], first_chunks, first_spans),
-        part(
+        half(&body[start..position], first_chunks, first_spans),
+        half(
             &body[position..],
             chunks - first_chunks,
             spans - first_spans,
@@ -56,8 +60,8 @@ pub fn halves(body: &Bytes) -> Option<[Part; 2]> {
     ])
 }
 
-/// Moves past one value. Values that are inside others are counted, not called for, so that no
-/// depth of them is too much.
+/// Moves past one value. Nested values are counted instead of recursed into, so that no depth
+/// overflows the stack.
 fn skip(rest: &mut &[u8]) -> Option<()> {
     let mut values = 1u64;
     while values > 0 {
@@ -80,7 +84,7 @@ fn skip(rest: &mut &[u8]) -> Option<()> {
             Marker::FixMap(length) => inside(&mut values, 2 * u64::from(length)),
             Marker::Map16 => inside(&mut values, 2 * number(rest, 2)?),
             Marker::Map32 => inside(&mut values, 2 * number(rest, 4)?),
-            // Not in a span.
+            // A span has none of these.
             _ => return None,
         };
         *rest = rest.get(bytes as usize..)?;
@@ -139,11 +143,11 @@ mod tests {
             let whole = payload(lengths);
             let [first, second] = halves(&whole).unwrap();
             let mut seen = Vec::new();
-            for part in [first, second] {
-                let (chunks, _) = msgpack_decoder::v04::from_slice(&part.body).unwrap();
-                assert_eq!(chunks.len(), part.chunks);
-                assert_eq!(chunks.iter().map(Vec::len).sum::<usize>(), part.spans);
-                assert!(part.chunks > 0);
+            for half in [first, second] {
+                let (chunks, _) = msgpack_decoder::v04::from_slice(&half.body).unwrap();
+                assert_eq!(chunks.len(), half.chunks);
+                assert_eq!(chunks.iter().map(Vec::len).sum::<usize>(), half.spans);
+                assert!(half.chunks > 0);
                 seen.extend(chunks.iter().map(Vec::len));
             }
             assert_eq!(seen, lengths);
@@ -151,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn one_chunk_and_what_is_no_payload_stay_whole() {
+    fn a_single_chunk_and_anything_but_a_payload_stay_whole() {
         assert_eq!(halves(&payload(&[7])), None);
         let whole = payload(&[2, 2]);
         assert_eq!(halves(&whole.slice(..whole.len() - 1)), None);

@@ -1,6 +1,6 @@
-//! What an exporter has done so far.
+//! Counters of an exporter.
 
-use crate::size::Size;
+use crate::span::Size;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// All reasons with their names, in the order of [`Stats::dropped`].
     pub const ALL: [(Self, &'static str); 7] = [
         (Self::QueueFull, "queue_full"),
         (Self::TooLarge, "too_large"),
@@ -35,54 +36,96 @@ impl Loss {
         (Self::Invalid, "invalid"),
     ];
 
+    /// Returns the name by which the reason is reported.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
     }
 }
 
-/// Counts since the exporter was made, in this process.
+/// Counts of this process since the exporter was created.
+///
+/// At every moment `spans_exported` is the sum of `spans_sent`, `dropped`, `queued.spans` and
+/// `in_flight.spans`.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
-    /// Waiting now.
+    /// Chunks waiting in the queue now.
     pub queued: Size,
+    /// Chunks taken from the queue and not answered for yet; `memory` includes the encoded payloads.
+    pub in_flight: Size,
     /// Spans handed over, taken or not.
     pub spans_exported: u64,
-    /// Spans in payloads that the agent has accepted.
+    /// Spans in payloads that the agent accepted.
     pub spans_sent: u64,
     /// Spans lost, by [`Loss`].
     pub dropped: [u64; Loss::ALL.len()],
+    /// Requests that the agent accepted.
     pub payloads_sent: u64,
-    /// Bytes of the bodies of those payloads.
+    /// Bytes of the bodies of these requests.
     pub bytes_sent: u64,
-    /// Requests made again after one that failed.
+    /// Requests made again after a failed one.
     pub retries: u64,
-    /// Median time between a request and its answer, of the latest requests.
+    /// Median time from a request to its answer, over the latest requests.
     pub send_time_p50: Option<Duration>,
-    /// Longest of these times since the exporter was made.
+    /// Longest time from a request to its answer.
     pub send_time_max: Option<Duration>,
-    /// Values in the spans handed over whose text had broken bytes, which were replaced.
+    /// Values in the spans handed over whose text was repaired or converted.
     pub values_repaired: u64,
-    /// Values that cannot be sent and were left out of the spans handed over.
+    /// Values left out of the spans handed over because they cannot be sent.
     pub values_left_out: u64,
-    /// What went wrong last.
+    /// Description of the latest failure.
     pub last_error: Option<String>,
 }
 
 impl Stats {
-    /// Spans that are neither sent nor lost yet.
+    /// Returns the number of spans that are neither sent nor lost yet.
     pub fn unsettled(&self) -> u64 {
         self.spans_exported - self.spans_sent - self.dropped.iter().sum::<u64>()
     }
 }
 
-/// The times of the latest requests.
+/// What came of one request. One that timed out has another outcome if its answer comes late.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestOutcome {
+    /// Status of the answer, or `None` if there was none.
+    pub status: Option<u16>,
+    pub chunks: usize,
+    pub spans: usize,
+    /// Length of the request's body.
+    pub bytes: usize,
+    /// Time from the request to its answer, or to the failure.
+    pub duration: Duration,
+}
+
+/// The latest outcomes that have not been fetched.
 #[derive(Default)]
-pub struct Times {
+pub(crate) struct RequestOutcomes(VecDeque<RequestOutcome>);
+
+impl RequestOutcomes {
+    /// Outcomes kept. Beyond this the oldest are dropped; the other counters still tell of them.
+    const KEPT: usize = 256;
+
+    pub fn push(&mut self, outcome: RequestOutcome) {
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(outcome);
+    }
+
+    pub fn take(&mut self) -> VecDeque<RequestOutcome> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+/// Times from a request to its answer.
+#[derive(Default)]
+pub(crate) struct SendTimes {
     latest: VecDeque<Duration>,
+    /// The longest of all.
     pub longest: Option<Duration>,
 }
 
-impl Times {
+impl SendTimes {
+    /// Number of latest times that the median is taken of.
     const KEPT: usize = 128;
 
     pub fn add(&mut self, took: Duration) {
@@ -102,19 +145,19 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn times_are_those_of_the_latest_requests() {
-        let mut times = Times::default();
+        let mut times = SendTimes::default();
         assert_eq!((times.median(), times.longest), (None, None));
         times.add(Duration::from_secs(9));
-        for seconds in [1, 2, 3].repeat(Times::KEPT) {
+        for seconds in [1, 2, 3].repeat(SendTimes::KEPT) {
             times.add(Duration::from_secs(seconds));
         }
         assert_eq!(times.median(), Some(Duration::from_secs(2)));
         assert_eq!(times.longest, Some(Duration::from_secs(9)));
     }
-
-    use super::*;
 
     #[test]
     fn losses_are_listed_in_the_order_of_their_counters() {

@@ -1,9 +1,9 @@
-//! Keeping signals away from threads that cannot run Ruby's handlers.
+//! Keeps signals away from this library's threads, which cannot run the application's handlers.
 
 use std::mem::MaybeUninit;
 
-/// The signals a fault raises in the thread that caused it: blocking them makes the fault fatal
-/// without a report.
+/// Signals that a fault raises in the thread that caused it. Blocking them would make the fault
+/// fatal without a report.
 const SYNCHRONOUS: [libc::c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGILL,
@@ -14,8 +14,8 @@ const SYNCHRONOUS: [libc::c_int; 7] = [
     libc::SIGSYS,
 ];
 
-/// Runs `start` with every other signal blocked: threads it starts inherit that mask for good,
-/// the calling thread gets its own back.
+/// Runs `start` with all other signals blocked. Threads that it starts inherit that mask for good;
+/// the calling thread gets its own mask back.
 pub fn blocked<T>(start: impl FnOnce() -> T) -> T {
     let _restore = Mask::block();
     start()
