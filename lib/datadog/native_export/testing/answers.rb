@@ -25,7 +25,7 @@ module Datadog
           @rates = JSON.generate("rate_by_service" => rate_by_service)
         end
 
-        # @param script [#call, nil] returns the answer to a request that carries traces; nil for the usual answer
+        # @return [#call, nil] returns the answer to a request that carries traces; nil for the usual answer
         attr_writer :script
 
         # @param request [Request]
