@@ -37,7 +37,7 @@ RSpec.describe "A fork per job" do
     expect_all_spans_once
   end
 
-  # What the README advises against.
+  # What docs/operations.md advises against.
   it "loses the jobs' spans when jobs end by exit! without a flush" do
     run_jobs("exit!(true)", flush_interval: 3_600)
     expect(arrived_work).to match_array((0...50).map { |i| "parent #{i}" })

@@ -64,7 +64,7 @@ RSpec.describe "Puma" do
     expect_all_spans_once(load)
   end
 
-  # What the README advises against.
+  # What docs/operations.md advises against.
   it "loses with a hot restart what the master had queued and didn't flush" do
     run_puma("preload_app!", exporter: { flush_interval: 3_600 }) do |puma|
       puma.wait_for(/Worker 1 .*booted/)

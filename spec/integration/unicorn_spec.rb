@@ -44,7 +44,7 @@ RSpec.describe "Unicorn" do
     expect_all_spans_once(load)
   end
 
-  # What the README advises against.
+  # What docs/operations.md advises against.
   %w[TERM INT].each do |signal|
     it "loses what its workers had queued when it is stopped by #{signal}" do
       load = nil

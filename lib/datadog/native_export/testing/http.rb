@@ -5,7 +5,7 @@ require_relative "request"
 module Datadog
   module NativeExport
     module Testing
-      # As much of HTTP/1.1 as clients of an agent use.
+      # The subset of HTTP/1.1 that clients of an agent use.
       # @api private
       module HTTP
         class Malformed < StandardError; end
@@ -15,7 +15,7 @@ module Datadog
 
         class << self
           # @param socket [TCPSocket]
-          # @return [Request, nil] nil if the client closed the connection between two requests
+          # @return [Request, nil] nil if the client closed the connection instead of sending another request
           # @raise [Malformed]
           # @raise [EOFError] if the connection ended in the middle of a request
           def read(socket)
@@ -24,16 +24,16 @@ module Datadog
             raise Malformed, "request line #{first.inspect[0, 80]}" unless method
 
             headers = read_headers(socket)
-            # Some clients hold a large body back until they are asked for it.
+            # Some clients withhold a large body until they are asked for it.
             socket.write("HTTP/1.1 100 Continue\r\n\r\n") if headers["expect"]&.casecmp?("100-continue")
             Request.new(method:, path:, headers:, body: read_body(socket, headers))
           end
 
-          # @param headers [Hash{String => String}] in addition to Content-Length
+          # @param headers [Hash{String => String}] headers in addition to Content-Length
           def write(socket, status, headers, body)
             lines = ["HTTP/1.1 #{status} #{REASONS[status]}", "Content-Length: #{body.bytesize}"]
             headers.each { |name, value| lines << "#{name}: #{value}" }
-            # One write: a client should not wait for the second packet of a small answer.
+            # One write, so that a small answer travels in one packet.
             socket.write("#{lines.join("\r\n")}\r\n\r\n".b << body.b)
           end
 
@@ -60,7 +60,7 @@ module Datadog
             body = "".b
             while (size = count(read_line(socket)[/\A[^;]*/], 16)).positive?
               body << read_exactly(socket, size)
-              read_line(socket).empty? or raise Malformed, "a chunk is longer than it says"
+              read_line(socket).empty? or raise Malformed, "a chunk is longer than its declared size"
             end
             read_headers(socket) # trailers
             body

@@ -6,19 +6,19 @@ require_relative "http"
 module Datadog
   module NativeExport
     module Testing
-      # Serves HTTP on the loopback interface, one thread a connection.
+      # Serves HTTP on the loopback interface with one thread per connection.
       #
-      # A forked child inherits the sockets but none of the threads. Nothing that a child does, #stop
-      # included, may reach the connections of its parent.
+      # A forked child inherits the sockets but none of the threads. Nothing that a child does, including {#stop},
+      # may affect the connections of its parent.
       # @api private
       class Server
-        # Seconds that {#stop} leaves to answers that are being made.
+        # Seconds that {#stop} grants to pending answers.
         GRACE = 1
 
         # @return [Integer]
         attr_reader :port
 
-        # @param port [Integer] 0 for any that is free
+        # @param port [Integer] 0 for any free port
         # @yieldparam request [Request]
         # @yieldreturn [(Integer, Hash{String => String}, String)] status, headers and body of the answer
         # @raise [Errno::EADDRINUSE]
@@ -32,17 +32,16 @@ module Datadog
           @acceptor = Thread.new { accept }
         end
 
-        # Refuses new connections, lets answers that are under way go out, and closes what is open.
-        # Idempotent.
+        # Refuses new connections, finishes pending answers and closes all connections. May be called again.
         def stop
           return @listener.close unless @pid == Process.pid
 
           stop_listening
           @acceptor.join
           connections = @lock.synchronize { @connections.dup }
-          # An answer may stop the server that makes it.
+          # The answer's own block may stop the server.
           connections.delete(Thread.current)
-          # Ends the wait for a next request without cutting off an answer.
+          # Ends the wait for another request without cutting off a pending answer.
           connections.each_value { |socket| shut(socket, :RD) }
           deadline = now + GRACE
           connections.each_key { |thread| thread.join([deadline - now, 0].max) || thread.kill.join }
@@ -79,8 +78,8 @@ module Datadog
           # The client went away.
         end
 
-        # Shutting down before closing ends the listening, or a connection, even if a forked child holds a
-        # copy of the descriptor.
+        # A shutdown before the close ends a connection, or listening, even if a forked child holds a copy of the
+        # descriptor.
         def stop_listening
           shut(@listener, :RDWR)
           @listener.close
@@ -94,7 +93,7 @@ module Datadog
         def shut(socket, direction)
           socket.shutdown(direction)
         rescue IOError, SystemCallError
-          # Not open any more.
+          # Already closed.
         end
 
         def now
