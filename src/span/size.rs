@@ -84,7 +84,9 @@ pub fn text_memory(span: &SpanBytes) -> usize {
     for link in &span.span_links {
         let attributes = link.attributes.iter();
         bytes += len(&link.tracestate);
-        bytes += attributes.map(|(key, value)| len(key) + len(value)).sum::<usize>();
+        bytes += attributes
+            .map(|(key, value)| len(key) + len(value))
+            .sum::<usize>();
     }
     for event in &span.span_events {
         bytes += len(&event.name) + event.attributes.keys().map(len).sum::<usize>();

@@ -55,9 +55,8 @@ impl TextArena {
     #[inline]
     pub fn put(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
         match bytes.len() {
-            0 => Ok((BytesString::default(), false)),
             1..=LONGEST_SHARED => Ok(self.put_shared(bytes)),
-            _ => self.put_long(bytes),
+            _ => self.put_unusual(bytes),
         }
     }
 
@@ -132,9 +131,13 @@ impl TextArena {
         (shared.unwrap_or_else(|| repaired.into_owned().into()), true)
     }
 
+    /// Stores no text at all, or one that is too long for a block.
     #[cold]
     #[inline(never)]
-    fn put_long(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
+    fn put_unusual(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
+        if bytes.is_empty() {
+            return Ok((BytesString::default(), false));
+        }
         if bytes.len() > AGENT_MAX_BYTES {
             return Err(TextError::TooLong);
         }

@@ -150,13 +150,11 @@ module Datadog
         nil
       end
 
-      # Logs how many spans are lost because the process ends, and returns their number.
+      # Logs what is lost because the process ends.
       def report_at_exit
         report
-        exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
-        unsent = exported - sent - dropped
-        Registry.tell_loss(unsent) { Registry.logger(self) }
-        unsent
+        line = take_unsent_line
+        Registry.tell_loss(line) { Registry.logger(self) } if line
       end
 
       def timed_out(timeout)

@@ -36,15 +36,15 @@ module Datadog
         def here? = Ractor.current == MAIN
 
         def flush
-          unsent = NativeExport.flush_all
-          told = @exporters.values.sum { |exporter| exporter.__send__(:report_at_exit) }
+          NativeExport.flush_all
+          @exporters.each_value { |exporter| exporter.__send__(:report_at_exit) }
           # Those of exporters that nobody holds any more.
-          tell_loss(unsent - told) { default_logger }
+          NativeExport.take_unsent_lines.each { |line| tell_loss(line) { default_logger } }
         end
 
         # A logger that fails must not change how the process ends.
-        def tell_loss(spans)
-          yield.warn("datadog-native-export: #{spans} spans are lost: the process ends") if spans.positive?
+        def tell_loss(line)
+          yield.warn("datadog-native-export: #{line}")
         rescue StandardError
           nil
         end

@@ -119,7 +119,7 @@ module Datadog
       #
       # @param name [String, Symbol]
       # @param time_unix_nano [Integer, nil] nanoseconds since the epoch, 0 to 2**64-1
-      # @param time [Time, nil] may be given instead of `time_unix_nano`
+      # @param time [Time, #to_time, nil] may be given instead of `time_unix_nano`
       # @param attributes [Hash{String, Symbol => Object}, nil] String, Symbol, 64-bit Integer, finite Float, true,
       #   false, or an Array of values of one of these kinds. Other values are left out and counted.
       # @return [self]
@@ -128,10 +128,8 @@ module Datadog
       # @raise [ConsumedError, FrozenError]
       def add_event(name:, time_unix_nano: nil, time: nil, attributes: nil)
         raise ArgumentError, "time: expected one of time: and time_unix_nano:" unless time.nil? ^ time_unix_nano.nil?
-        raise TypeError, "time: expected Time, got #{time.class}" unless time.nil? || time.is_a?(Time)
-        raise TypeError, "time_unix_nano: expected Integer, got Time" if time_unix_nano.is_a?(Time)
 
-        append_event(name, time || time_unix_nano, attributes)
+        append_event(name, time, time_unix_nano, attributes)
       end
 
       # @return [Hash{Symbol => Object}] all fields, as keywords of {#initialize}

@@ -317,10 +317,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("flush_and_wait", method!(Exporter::flush_and_wait, 1))?;
     class.define_private_method("shutdown_and_wait", method!(Exporter::shutdown_and_wait, 1))?;
     class.define_private_method("take_lines", method!(Exporter::take_lines, 0))?;
-    class.define_private_method(
-        "take_unsent_line",
-        method!(Exporter::take_unsent_line, 0),
-    )?;
+    class.define_private_method("take_unsent_line", method!(Exporter::take_unsent_line, 0))?;
     class.define_private_method("take_outcomes", method!(Exporter::take_outcomes, 0))?;
     class.define_method("export", method!(Exporter::export, 1))?;
     class.define_method("closed?", method!(Exporter::is_closed, 0))?;

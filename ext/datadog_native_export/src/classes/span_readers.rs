@@ -8,11 +8,7 @@ use magnus::value::ReprValue;
 use magnus::{Error, IntoValue, Module, RArray, RClass, RHash, RString, Ruby, Value, method};
 use pipeline::span::SpanBytes;
 
-fn text(
-    ruby: &Ruby,
-    span: &Span,
-    get: fn(&SpanBytes) -> &BytesString,
-) -> Result<RString, Error> {
+fn text(ruby: &Ruby, span: &Span, get: fn(&SpanBytes) -> &BytesString) -> Result<RString, Error> {
     let text = get(&span.open(ruby)?.span).clone();
     Ok(read_string(ruby, text.as_str()))
 }

@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::mem::discriminant;
 
 /// Names what an agent takes as an attribute.
-const KINDS: &str = "String, Symbol, Integer of 64 bits, finite Float, true, false, or an Array of one of these";
+const KINDS: &str =
+    "String, Symbol, Integer of 64 bits, finite Float, true, false, or an Array of one of these";
 
 /// When an event happened.
 #[derive(Clone, Copy)]

@@ -337,9 +337,7 @@ fn value_to_ruby(ruby: &Ruby, value: &ValueRef) -> Result<Value, Error> {
             Some(text) => read_string(ruby, text).as_value(),
             None => ruby.str_from_slice(text.as_bytes()).as_value(),
         },
-        ValueRef::Binary(bytes) | ValueRef::Ext(_, bytes) => {
-            ruby.str_from_slice(bytes).as_value()
-        }
+        ValueRef::Binary(bytes) | ValueRef::Ext(_, bytes) => ruby.str_from_slice(bytes).as_value(),
         ValueRef::Array(values) => {
             let array = ruby.ary_new_capa(values.len());
             for value in values {

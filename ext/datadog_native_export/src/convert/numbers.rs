@@ -31,12 +31,7 @@ pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Failure> {
     match time(ruby, value)? {
         Some(nanoseconds) => i64::try_from(nanoseconds)
             .map_err(|_| Failure::out_of_range("start", "a Time between 1677 and 2262", value)),
-        None => fit(
-            value,
-            "start",
-            "Time or Integer (nanoseconds)",
-            NANOSECONDS,
-        ),
+        None => fit(value, "start", "Time or Integer (nanoseconds)", NANOSECONDS),
     }
 }
 
@@ -65,12 +60,7 @@ pub fn link_flags(value: Value) -> Result<u32, Failure> {
 
 /// Reads an Integer of nanoseconds.
 pub fn duration(value: Value) -> Result<i64, Failure> {
-    fit(
-        value,
-        "duration",
-        "Integer (nanoseconds)",
-        NANOSECONDS,
-    )
+    fit(value, "duration", "Integer (nanoseconds)", NANOSECONDS)
 }
 
 /// Reads seconds from a Float, Integer or Rational, and returns nanoseconds. What is below one is cut off.
@@ -106,8 +96,8 @@ pub fn error(value: Value) -> Result<i32, Failure> {
 }
 
 /// Reads a metric that takes no call to read: a Float that is a number, or a small Integer.
-#[inline]
-fn plain_metric(value: Value) -> Option<f64> {
+#[inline(always)]
+pub fn plain_metric(value: Value) -> Option<f64> {
     if let Some(number) = fixnum(value) {
         return Some(number as f64);
     }
@@ -116,20 +106,7 @@ fn plain_metric(value: Value) -> Option<f64> {
 }
 
 /// Reads a real number; returns `None` for NaN, which has no meaning as a metric.
-#[inline]
 pub fn metric(
-    ruby: &Ruby,
-    value: Value,
-    field: impl Fn() -> String,
-) -> Result<Option<f64>, Failure> {
-    match plain_metric(value) {
-        Some(number) => Ok(Some(number)),
-        None => rare_metric(ruby, value, field),
-    }
-}
-
-#[inline(never)]
-fn rare_metric(
     ruby: &Ruby,
     value: Value,
     field: impl Fn() -> String,
@@ -167,7 +144,8 @@ fn fit<T: TryFrom<i128> + TryFrom<u128>>(
     class: &str,
     range: &str,
 ) -> Result<T, Failure> {
-    let whole = RubyInteger::from_value(value).ok_or_else(|| Failure::wrong_class(field, class, value))?;
+    let whole =
+        RubyInteger::from_value(value).ok_or_else(|| Failure::wrong_class(field, class, value))?;
     whole
         .to()
         .ok_or_else(|| Failure::out_of_range(field, range, value))

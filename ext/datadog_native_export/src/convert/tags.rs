@@ -48,7 +48,7 @@ impl Lowering<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn entries<V>(
         &mut self,
         hash: Value,
@@ -83,12 +83,8 @@ impl Lowering<'_> {
     }
 
     /// Lowers the value of a tag; returns `None` to leave the tag out.
-    #[inline]
-    pub fn tag(
-        &mut self,
-        key: &BytesString,
-        value: Value,
-    ) -> Result<Option<BytesString>, Failure> {
+    #[inline(always)]
+    pub fn tag(&mut self, key: &BytesString, value: Value) -> Result<Option<BytesString>, Failure> {
         match self.text(value, || entry("meta", key)) {
             Ok(text) => Ok(Some(text.text)),
             Err(reason) => self.odd_tag(value, reason),
@@ -109,8 +105,20 @@ impl Lowering<'_> {
     }
 
     /// Lowers a metric; returns `None` to leave it out.
-    #[inline]
+    #[inline(always)]
     pub fn metric(&mut self, key: &BytesString, value: Value) -> Result<Option<f64>, Failure> {
+        match numbers::plain_metric(value) {
+            Some(number) => Ok(Some(number)),
+            None => self.odd_metric(key, value),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn odd_metric(&mut self, key: &BytesString, value: Value) -> Result<Option<f64>, Failure> {
+        if self.policy == Policy::Explicit && value.is_nil() {
+            return Ok(None);
+        }
         let path = || entry("metrics", key);
         match numbers::metric(self.ruby, value, path) {
             Ok(Some(number)) => Ok(Some(number)),
@@ -118,7 +126,6 @@ impl Lowering<'_> {
                 let reason = Failure::out_of_range(path(), "a number", value);
                 self.skip(reason).map(|()| None)
             }
-            Err(_) if self.policy == Policy::Explicit && value.is_nil() => Ok(None),
             Err(reason) => self.left_out(reason).map(|()| None),
         }
     }

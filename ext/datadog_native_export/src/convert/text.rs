@@ -1,7 +1,7 @@
 //! Ruby text as it is sent: UTF-8, whatever it was.
 
-use super::string_cache::StringCache;
 use super::Lowering;
+use super::string_cache::StringCache;
 use crate::errors::{Failure, Kind};
 use crate::ruby::{
     Encodings, StringFacts, copy_text, is_ascii_only, is_exactly, symbol_text, transcode,
@@ -51,8 +51,30 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// For everything else, and for text that is too long.
-    #[inline]
+    #[inline(always)]
     pub fn text(&mut self, value: Value, path: impl Fn() -> String) -> Result<Text, Failure> {
+        match self.kept_text(value) {
+            Some(text) => Ok(text),
+            None => self.other_text(value, path),
+        }
+    }
+
+    /// Returns the text of a String that is met all the time, for which nothing but its address is needed.
+    #[inline(always)]
+    pub fn kept_text(&self, value: Value) -> Option<Text> {
+        let (text, distinct) = self.texts.cache.kept(value)?;
+        Some(Text {
+            text: BytesString::from_static(text),
+            distinct,
+        })
+    }
+
+    /// Lowers any other String or Symbol.
+    ///
+    /// # Errors
+    /// As [`Lowering::text`].
+    #[inline(never)]
+    pub fn other_text(&mut self, value: Value, path: impl Fn() -> String) -> Result<Text, Failure> {
         if let Some(string) = RString::from_value(value) {
             return self.string(string, path);
         }
@@ -70,13 +92,16 @@ impl Lowering<'_> {
         let facts = StringFacts::of(string);
         if facts.is_frozen()
             && let Some((text, distinct)) =
-                self.texts.cache.get(string, facts, &mut self.texts.arena)
+                self.texts
+                    .cache
+                    .recent(string, facts, &mut self.texts.arena)
         {
             return Ok(Text { text, distinct });
         }
         self.new_string(string, facts, path)
     }
 
+    #[inline]
     fn new_string(
         &mut self,
         string: RString,
@@ -162,9 +187,7 @@ fn no_text(error: TextError, path: &impl Fn() -> String) -> Failure {
             );
             Failure::new(Kind::Range, path(), problem)
         }
-        TextError::OutOfMemory => {
-            Failure::new(Kind::NoMemory, path(), "failed to allocate memory")
-        }
+        TextError::OutOfMemory => Failure::new(Kind::NoMemory, path(), "failed to allocate memory"),
     }
 }
 

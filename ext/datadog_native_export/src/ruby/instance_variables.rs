@@ -39,13 +39,17 @@ impl<const N: usize> InstanceVariables<N> {
     }
 
     /// Returns the values, nil where the object lacks one; `None` for anything but a plain object.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self, object: Value) -> Option<[Value; N]> {
         let object = RObject::from_value(object)?;
-        match self.layout.read(object) {
-            Some(values) => Some(values),
-            None => Some(self.walk(object.as_value())),
+        let Some(slots) = self.layout.slots(object) else {
+            return Some(self.walk(object.as_value()));
+        };
+        let mut values = [object.as_value(); N];
+        for (index, value) in values.iter_mut().enumerate() {
+            *value = slots.get(index);
         }
+        Some(values)
     }
 
     /// Returns where objects like the last one have their variables.

@@ -5,6 +5,7 @@
 //! exception as an [`Error`].
 #![allow(unsafe_code)]
 
+mod array;
 mod hash;
 mod instance_variables;
 mod integer;
@@ -15,12 +16,14 @@ mod time;
 mod vm;
 mod wait;
 
+pub use array::values_from;
 pub use hash::{Keys, each_pair};
 pub use instance_variables::InstanceVariables;
 pub use integer::{RubyInteger, fixnum};
 pub use slot::SharedSlot;
 pub use string::{
-    Encodings, StringFacts, copy_bytes, copy_text, has_text, is_ascii_only, symbol_text, transcode,
+    Encodings, StringFacts, copy_bytes, copy_text, has_text, is_ascii_only, keep_forever,
+    symbol_text, transcode,
 };
 pub use time::nanoseconds;
 pub use vm::{adjust_memory, allow_ractors, at_end, check_interrupts, check_version};
@@ -30,10 +33,13 @@ use magnus::rb_sys::AsRawValue;
 use magnus::{Object, RClass, Value};
 
 /// Returns where an object is. Tells which object it is only as long as nothing is collected or moved.
-#[inline]
+#[inline(always)]
 pub fn address(value: Value) -> usize {
     value.as_raw() as usize
 }
+
+/// An address that no value has that can be read: all other numbers may be objects.
+pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 
 /// Returns whether two values are one object.
 pub fn same_object(one: Value, other: Value) -> bool {

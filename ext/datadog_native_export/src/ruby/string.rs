@@ -1,11 +1,15 @@
 //! Ruby's Strings.
 
+use libdd_tinybytes::BytesString;
 use magnus::encoding::Coderange;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
-use magnus::{Error, RString, Symbol, Value};
-use libdd_tinybytes::BytesString;
+use magnus::{Error, RString, Ruby, Symbol, Value};
+use pipeline::ProcessLocal;
 use pipeline::span::{TextArena, TextError};
+use std::collections::HashSet;
+use std::convert::Infallible;
 use std::ffi::c_int;
+use std::sync::{Mutex, PoisonError};
 
 /// Returns the text of a Symbol, without making a String for it.
 pub fn symbol_text(symbol: Symbol) -> RString {
@@ -126,6 +130,22 @@ pub fn has_text(string: RString, text: &str) -> bool {
     let is_same = unsafe { string.as_slice() } == text.as_bytes();
     std::hint::black_box(string);
     is_same
+}
+
+/// Keeps a String alive, and where it is, for the life of the process. Returns false if too many are kept already.
+pub fn keep_forever(string: RString) -> bool {
+    const MOST: usize = 8_192;
+    static KEPT: ProcessLocal<Mutex<HashSet<usize>>> = ProcessLocal::new();
+    let Ok(kept) = KEPT.get_or_try_init(|| Ok::<_, Infallible>(Mutex::default()));
+    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.len() == MOST {
+        return false;
+    }
+    if kept.insert(string.as_raw() as usize) {
+        drop(kept);
+        Ruby::get_with(string).gc_register_mark_object(string);
+    }
+    true
 }
 
 /// Returns a copy of the bytes of a String, if there is memory for it.

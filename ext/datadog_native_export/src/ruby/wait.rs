@@ -1,8 +1,8 @@
 //! Waiting without the GVL.
 
+use super::check_interrupts;
 use magnus::Error;
 use magnus::rb_sys::protect;
-use super::check_interrupts;
 use pipeline::{Interrupt, Waiter};
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

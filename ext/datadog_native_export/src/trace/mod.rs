@@ -10,6 +10,7 @@ use crate::convert::events::Moment;
 use crate::convert::links::Link;
 use crate::convert::{Lowering, Policy, numbers};
 use crate::errors::{Failure, Kind};
+use crate::ruby::{same_object, values_from};
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
@@ -49,20 +50,14 @@ pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<(Chunk, LeftOut
         left_out: tally.left_out,
         ..Size::of_chunk(&chunk, text)
     };
-    Ok((
-        Chunk {
-            spans: chunk,
-            size,
-        },
-        tally.first_left_out,
-    ))
+    Ok((Chunk { spans: chunk, size }, tally.first_left_out))
 }
 
 struct TraceLowering<'a> {
     lowering: Lowering<'a>,
     readers: &'a mut Readers,
-    /// The id of the trace, once its first span was read.
-    trace_id: Option<u128>,
+    /// The id of the trace, once its first span was read, and the Integer that it was read from, which spans share.
+    trace_id: Option<(Value, u128)>,
 }
 
 impl TraceLowering<'_> {
@@ -74,7 +69,9 @@ impl TraceLowering<'_> {
             if index.is_multiple_of(BATCH) {
                 prefetch_batch(spans, index, self.readers);
             }
-            let span = spans.entry(index as isize)?;
+            let [Some(span)] = values_from(spans, index) else {
+                break;
+            };
             chunk.push(pool().get_span());
             let lowered = self.span(span, &mut chunk[index]);
             lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
@@ -106,11 +103,20 @@ impl TraceLowering<'_> {
         self.events(span.events, lowered)
     }
 
+    #[inline]
     fn trace_id(&mut self, value: Value) -> Result<u128, Failure> {
+        match self.trace_id {
+            Some((read_from, trace_id)) if same_object(read_from, value) => Ok(trace_id),
+            _ => self.other_trace_id(value),
+        }
+    }
+
+    #[inline(never)]
+    fn other_trace_id(&mut self, value: Value) -> Result<u128, Failure> {
         let trace_id = numbers::trace_id(value)?;
         match self.trace_id {
-            Some(of_trace) if of_trace == trace_id => {}
-            Some(of_trace) => {
+            Some((_, of_trace)) if of_trace == trace_id => {}
+            Some((_, of_trace)) => {
                 let problem = format!("expected {of_trace:#x} like the first, got {trace_id:#x}");
                 return Err(Failure::new(Kind::Argument, "trace_id", problem));
             }
@@ -118,7 +124,7 @@ impl TraceLowering<'_> {
                 let expected = "an id whose lower 64 bits are not 0";
                 return Err(Failure::out_of_range("trace_id", expected, value));
             }
-            None => self.trace_id = Some(trace_id),
+            None => self.trace_id = Some((value, trace_id)),
         }
         Ok(trace_id)
     }
@@ -150,8 +156,16 @@ impl TraceLowering<'_> {
         Ok(self.lowering.or_left_out(passed)?.unwrap_or_default())
     }
 
-    #[inline]
+    #[inline(always)]
     fn label(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
+        match self.lowering.kept_text(value) {
+            Some(text) => Ok(text.text),
+            None => self.other_label(value, field),
+        }
+    }
+
+    #[inline(never)]
+    fn other_label(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
         let text = self.lowering.optional_text(value, || field.to_owned());
         let text = self.lowering.or_left_out(text)?;
         Ok(text.flatten().unwrap_or_default())

@@ -1,10 +1,11 @@
 //! Prefetching spans before they are read. They were made over the time of a request, by code that has used much other
 //! memory since, and waiting for their parts takes longer than lowering them.
 
-use super::tracer_span::{Readers, TracerSpan};
+use super::tracer_span::{Readers, SpanSlots};
 use crate::ruby::private::{
     self, CAN_PREFETCH, Entries, prefetch, prefetch_address, prefetch_pointee, prefetch_range,
 };
+use crate::ruby::values_from;
 use magnus::{RArray, RHash, RObject, Value};
 
 /// Number of spans that are prefetched together: while one part of them is waited for, so are those of the others.
@@ -21,52 +22,49 @@ pub fn prefetch_batch(spans: RArray, index: usize, readers: &Readers) {
     if !CAN_PREFETCH || !private::enabled() {
         return;
     }
-    let end = spans.len().min(index + BATCH);
-    let span = |index: usize| spans.entry::<Value>(index as isize).ok();
-    let batch: [Option<RObject>; BATCH] = std::array::from_fn(|place| {
-        let index = Some(index + place).filter(|index| *index < end)?;
-        RObject::from_value(span(index)?)
-    });
-    let objects = batch.iter().flatten();
-    objects
-        .clone()
-        .for_each(|span| prefetch(magnus::value::ReprValue::as_value(*span)));
+    let batch: [Option<Value>; BATCH] = values_from(spans, index);
+    batch.iter().flatten().for_each(|span| prefetch(*span));
     let layout = readers.span.layout();
-    objects
-        .filter_map(|span| layout.addresses(*span))
-        .for_each(prefetch_range);
-    let spans = batch.map(|span| layout.read(span?).map(TracerSpan::from));
-    let spans = || spans.iter().flatten();
+    let objects = || {
+        batch
+            .iter()
+            .flatten()
+            .copied()
+            .filter_map(RObject::from_value)
+    };
+    let spans = || objects().filter_map(|span| layout.slots(span));
+    spans().for_each(|span| prefetch_range(span.addresses()));
     for span in spans() {
-        let own = [
-            span.resource,
-            span.meta,
-            span.metrics,
-            span.metastruct,
-            span.start_time,
-            span.links,
-            span.events,
-        ];
-        own.into_iter().for_each(prefetch);
+        // Those that spans don't share.
+        prefetch(span.resource());
+        prefetch(span.meta());
+        prefetch(span.metrics());
+        prefetch(span.metastruct());
+        prefetch(span.start_time());
+        prefetch(span.links());
+        prefetch(span.events());
     }
     for span in spans() {
-        prefetch_pointee(span.resource, STRING_TEXT);
-        prefetch_pointee(span.start_time, TIME_CONTENTS);
-        for hash in hashes(span) {
+        prefetch_pointee(span.resource(), STRING_TEXT);
+        prefetch_pointee(span.start_time(), TIME_CONTENTS);
+        for hash in hashes(&span) {
             prefetch_address(Entries::table_address(hash));
         }
     }
-    for entries in spans().flat_map(hashes).filter_map(private::entries) {
-        prefetch_range(entries.addresses());
+    for span in spans() {
+        for entries in hashes(&span).filter_map(private::entries) {
+            prefetch_range(entries.addresses());
+        }
     }
     // The values of metrics are mostly no objects.
-    let tags = || spans().filter_map(|span| private::entries(RHash::from_value(span.meta)?));
+    let tags = || spans().filter_map(|span| private::entries(RHash::from_value(span.meta())?));
     tags().for_each(|entries| entries.prefetch_values(None));
     tags().for_each(|entries| entries.prefetch_values(Some(STRING_TEXT)));
 }
 
-fn hashes(span: &TracerSpan) -> impl Iterator<Item = RHash> {
-    [span.meta, span.metrics]
+#[inline(always)]
+fn hashes(span: &SpanSlots) -> impl Iterator<Item = RHash> {
+    [span.meta(), span.metrics()]
         .into_iter()
         .filter_map(RHash::from_value)
 }

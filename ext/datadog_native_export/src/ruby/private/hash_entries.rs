@@ -2,8 +2,8 @@
 //! it, and can't tell where the entries are before they are read.
 
 use super::{enabled, prefetch, prefetch_pointee};
-use crate::ruby::hash::{Keys, each_pair_by_ruby};
 use crate::ruby::address;
+use crate::ruby::hash::{Keys, each_pair_by_ruby};
 use magnus::rb_sys::FromRawValue;
 use magnus::value::ReprValue;
 use magnus::{Error, RHash, Ruby, Value};

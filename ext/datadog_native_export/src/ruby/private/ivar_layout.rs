@@ -47,43 +47,48 @@ impl<const N: usize> IvarLayout<N> {
         }
     }
 
-    /// Reads the variables of an object, nil where it lacks one, if it is of the kind that is known.
-    #[inline]
-    pub fn read(&self, object: RObject) -> Option<[Value; N]> {
-        let slots = self.slots(object)?;
-        // SAFETY: values of a live object, or nil.
-        Some(self.places.map(|place| unsafe { slot(slots, place) }))
-    }
-
-    /// Returns the memory that the variables of an object are in, if it is of the kind that is known.
-    #[inline]
-    pub fn addresses(&self, object: RObject) -> Option<std::ops::Range<usize>> {
-        let all = self.slots(object)?.as_ptr_range();
-        Some(all.start.addr()..all.end.addr())
-    }
-
-    #[inline]
-    fn slots<'s>(&self, object: RObject) -> Option<&'s [rb_sys::VALUE]> {
+    /// Returns the variables of an object, if it is of the kind that is known.
+    #[inline(always)]
+    pub fn slots<'s>(&'s self, object: RObject) -> Option<Slots<'s, N>> {
         let object = object.as_value();
         if self.kind != Some(object::kind(object)) {
             return None;
         }
-        // SAFETY: objects of a kind have equally many variables, or `slots` sees that they haven't. Callers use the
-        // slots before anything of Ruby is called.
-        unsafe { object::slots(object, self.count) }
+        // SAFETY: objects of a kind have equally many variables, or `slots` sees that they haven't. What is returned is
+        // used before anything of Ruby is called.
+        let slots = unsafe { object::slots(object, self.count) }?;
+        Some(Slots {
+            slots,
+            places: &self.places,
+        })
     }
 }
 
-/// # Safety
-/// The slots must be those of a live object.
-#[inline]
-unsafe fn slot(slots: &[rb_sys::VALUE], place: u8) -> Value {
-    let value = match slots.get(usize::from(place)).copied() {
-        None | Some(UNDEFINED) => NIL,
-        Some(value) => value,
-    };
-    // SAFETY: as promised.
-    unsafe { Value::from_raw(value) }
+/// The variables of an object, valid until Ruby code runs or objects are moved.
+pub struct Slots<'s, const N: usize> {
+    slots: &'s [rb_sys::VALUE],
+    places: &'s [u8; N],
+}
+
+impl<const N: usize> Slots<'_, N> {
+    /// Returns the memory that the variables are in.
+    #[inline]
+    pub fn addresses(&self) -> std::ops::Range<usize> {
+        let all = self.slots.as_ptr_range();
+        all.start.addr()..all.end.addr()
+    }
+
+    /// Returns the value of the variable that was named at `index`, nil where the object lacks it.
+    #[inline(always)]
+    pub fn get(&self, index: usize) -> Value {
+        let slot = self.slots.get(usize::from(self.places[index])).copied();
+        let value = match slot {
+            None | Some(UNDEFINED) => NIL,
+            Some(value) => value,
+        };
+        // SAFETY: a value of a live object, or nil.
+        unsafe { Value::from_raw(value) }
+    }
 }
 
 /// Plain objects of Ruby 3.1, the only objects that may be passed: an array of slots, of which a class gives each name

@@ -10,7 +10,7 @@ mod ivar_layout;
 mod prefetch;
 
 pub use hash_entries::Entries;
-pub use ivar_layout::IvarLayout;
+pub use ivar_layout::{IvarLayout, Slots};
 pub use prefetch::{CAN_PREFETCH, prefetch, prefetch_address, prefetch_pointee, prefetch_range};
 
 use magnus::{Error, RHash, Ruby};
