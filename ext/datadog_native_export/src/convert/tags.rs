@@ -9,6 +9,9 @@ use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Float, Integer, RHash, Value};
 use pipeline::span::VecMap;
 
+/// Entries that a map from the pool may have room for beyond twice what it will hold.
+const MOST_SPARE: usize = 8;
+
 impl Lowering<'_> {
     /// Adds the entries of a Hash of tags, or none for nil, to an empty map.
     ///
@@ -59,7 +62,8 @@ impl Lowering<'_> {
         let Some(hash) = self.hash(hash, field)? else {
             return Ok(());
         };
-        if map.capacity() == 0 {
+        // Those that had many entries before would keep their room for a few.
+        if map.capacity() < hash.len() || map.capacity() > 2 * hash.len() + MOST_SPARE {
             *map = VecMap::with_capacity(hash.len());
         }
         let mut distinct = true;

@@ -63,6 +63,10 @@ struct TraceLowering<'a> {
 impl TraceLowering<'_> {
     fn spans(&mut self, spans: RArray, chunk: &mut Vec<SpanBytes>) -> Result<(), Failure> {
         chunk.reserve(spans.len());
+        // One that had many spans before would keep their room for a few.
+        if chunk.capacity() > 2 * spans.len() {
+            chunk.shrink_to(spans.len());
+        }
         let mut index = 0;
         // The length is asked for each time: rare values call Ruby code, which may change the Array.
         while index < spans.len() {
@@ -114,15 +118,15 @@ impl TraceLowering<'_> {
     #[inline(never)]
     fn other_trace_id(&mut self, value: Value) -> Result<u128, Failure> {
         let trace_id = numbers::trace_id(value)?;
+        if trace_id as u64 == 0 {
+            let expected = "an id whose lower 64 bits are not 0";
+            return Err(Failure::out_of_range("trace_id", expected, value));
+        }
         match self.trace_id {
             Some((_, of_trace)) if of_trace == trace_id => {}
             Some((_, of_trace)) => {
                 let problem = format!("expected {of_trace:#x} like the first, got {trace_id:#x}");
                 return Err(Failure::new(Kind::Argument, "trace_id", problem));
-            }
-            None if trace_id as u64 == 0 => {
-                let expected = "an id whose lower 64 bits are not 0";
-                return Err(Failure::out_of_range("trace_id", expected, value));
             }
             None => self.trace_id = Some((value, trace_id)),
         }
