@@ -12,7 +12,7 @@ RSpec.describe "Generated spans" do
 
   let(:agent) { Support::TestAgent.shared }
   let(:token) { agent.start_session }
-  let(:exporter) { Datadog::NativeExport::Exporter.new(agent_url: agent.url, test_session_token: token) }
+  let(:exporter) { build_exporter(test_session_token: token) }
 
   # Sends each span in a chunk of its own and returns them as they arrived.
   def round_trip(fields)

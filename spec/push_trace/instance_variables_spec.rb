@@ -1,33 +1,23 @@
 # frozen_string_literal: true
 
 require "objspace"
-require_relative "support/tracer_span"
 
 # Where objects have their instance variables is found out from one of a kind and believed of the next.
 RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance variables of spans" do
-  around do |example|
-    Datadog::NativeExport::Testing::Agent.start { |agent| example.run if (@agent = agent) }
-  end
-
   # Text last, so that none of it is taken for something else when it is read from the place of another.
   fields = { id: 1, trace_id: 1, meta: { "a" => "b" }, name: "n", service: "s", resource: "r", type: "t" }
   number = 0
 
   def object(kind, fields) = Support::TracerSpan.object(kind, **fields)
 
-  # The fields that the agent has of each span, those that it lacks left out.
-  # The block is called between the traces.
-  def sent(traces)
-    exporter = Datadog::NativeExport::Exporter.new(agent_url: @agent.url)
+  # The fields of each span that arrives. The block is called between the traces.
+  def arrived(traces)
     chunks = described_class.new
     traces.each_with_index do |spans, index|
       yield if block_given? && index.positive?
       expect(chunks.push_trace(spans)).to be(true)
     end
-    expect(exporter.send_trace_chunks(chunks, timeout: 20)).to be_ok
-    @agent.traces.flatten(1).map { |span| fields_of(span) }
-  ensure
-    exporter.shutdown(timeout: 10)
+    deliver(chunks).spans.map { |span| fields_of(span) }
   end
 
   def fields_of(span)
@@ -64,7 +54,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     it "reads objects of one class whose first has #{first}" do
       kind = Class.new
       traces = Array.new(3) { spans.call.rotate(index).flat_map { |span| [span] * 2 } }
-      expect(sent(traces.map { |trace| trace.map { |span| object(kind, span) } })).to eq expected(traces.flatten)
+      expect(arrived(traces.map { |trace| trace.map { |span| object(kind, span) } })).to eq expected(traces.flatten)
     end
   end
 
@@ -80,14 +70,14 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     services = ["", "s", "again", "s"]
     traces = Array.new(4) { |turn| [objects.rotate(turn), services.rotate(turn)] }
     trace = ->(texts) { texts.map { |service| { **fields, service: } } }
-    expect(sent(traces.map(&:first))).to eq(expected(traces.flat_map { |_, texts| trace.call(texts) }))
+    expect(arrived(traces.map(&:first))).to eq(expected(traces.flat_map { |_, texts| trace.call(texts) }))
   end
 
   it "reads objects of one class in more orders than Ruby keeps shapes for" do
     kind = Class.new
     trace = Array.new(30) { |i| { "only#{i}": i, **fields, id: i + 1, service: "s#{i}", name: "n#{i}" } }
     orders = [trace, trace.map { |span| span.to_a.reverse.to_h }, trace.reverse]
-    expect(sent(orders.map { |order| order.map { |span| object(kind, span) } })).to eq(expected(orders.flatten))
+    expect(arrived(orders.map { |order| order.map { |span| object(kind, span) } })).to eq(expected(orders.flatten))
   end
 
   it "reads objects with singleton classes, and of subclasses" do
@@ -97,7 +87,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     plain = object(kind, fields)
 
     trace = [plain, singleton, subclass, plain, subclass, singleton]
-    expect(sent([trace, trace.reverse])).to eq(expected([fields] * 12))
+    expect(arrived([trace, trace.reverse])).to eq(expected([fields] * 12))
   end
 
   it "reads objects of a class that has the place of one that is gone" do
@@ -119,7 +109,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     skip "no class has come to the place of another" unless successor.is_a?(Class)
 
     other_order = [*fields.first(3), *fields.to_a.last(4).reverse].to_h
-    expect(sent([[object(successor, other_order)]])).to eq expected([fields])
+    expect(arrived([[object(successor, other_order)]])).to eq expected([fields])
   end
 
   it "keeps the class that it read last while its list can be filled, so that none takes its place" do
@@ -139,7 +129,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     GC.start
     expect(classes.size).to eq 20
 
-    exporter = Datadog::NativeExport::Exporter.new(agent_url: @agent.url)
+    exporter = build_exporter("http://127.0.0.1:#{free_port}")
     lists.each { |list| exporter.export(list) }
     GC.start
     expect(classes.size).to be < 10
@@ -148,9 +138,8 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
   it "reads them wherever the garbage collector has moved objects and classes" do
     kind = Class.new
     before = Array.new(20) { |i| object(kind, { **fields, id: i + 1 }) }
-    first = sent([before])
-    @agent.clear
-    expect(sent([before, before]) { GC.compact }).to eq first * 2
+    first = arrived([before])
+    expect(arrived([before, before]) { GC.compact }).to eq first * 2
   rescue NotImplementedError
     skip "this Ruby can't compact its heap"
   end

@@ -1,7 +1,5 @@
 # frozen_string_literal: true
 
-require_relative "support/tracer_span"
-
 # Entries are read from where Ruby keeps them, which depends on how many a Hash has, and had.
 RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the Hashes of spans" do
   changes = {
@@ -23,33 +21,13 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the Hashes o
   tags = { meta: ->(i) { "value #{i}" }, metrics: ->(i) { i + 0.5 } }
 
   # The tags or metrics of all spans.
-  def sent(chunks, field)
-    Datadog::NativeExport::Testing::Agent.start do |agent|
-      exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
-      expect(exporter.send_trace_chunks(chunks, timeout: 20)).to be_ok
-      return agent.traces.flatten(1).map { |span| span[field.to_s].to_h.reject { |key, _| key.start_with?("_dd.") } }
-    ensure
-      exporter.shutdown(timeout: 10)
-    end
-  end
-
-  # How often a key stands in the payload, which a decoder would not tell, and the value of each span.
-  def found(key, chunks, field)
-    Datadog::NativeExport::Testing::Agent.start do |agent|
-      exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
-      expect(exporter.send_trace_chunks(chunks, timeout: 20)).to be_ok
-      values = agent.traces.flatten(1).map { |span| span[field.to_s][key] }
-      return agent.requests.map(&:body).join.scan(key).size, values
-    ensure
-      exporter.shutdown(timeout: 10)
-    end
+  def arrived(chunks, field)
+    deliver(chunks).spans.map { |span| field == :meta ? tags(span) : span[field.to_s].to_h }
   end
 
   # Two spans, since the library looks for equal keys in the first of a chunk.
   ways = {
-    "push_trace" => lambda do |fields|
-      described_class.new.tap { |chunks| chunks.push_trace(Array.new(2) { Support::TracerSpan.build(**fields) }) }
-    end,
+    "push_trace" => ->(fields) { push_traces(Array.new(2) { tracer_span(**fields) }) },
     "Span.new" => ->(fields) { build_chunks(2, **fields) }
   }
 
@@ -59,21 +37,21 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the Hashes o
     it "sends the #{field} of each" do
       hashes = sizes.product(changes.values).map { |size, change| filled(size, value).tap(&change) }
       hashes += [3, 12].product(kinds.values).map { |size, kind| kind.to_proc.call(filled(size, value)) }
-      spans = hashes.map { |hash| Support::TracerSpan.build(field => hash) }
+      spans = hashes.map { |hash| tracer_span(field => hash) }
       chunks = described_class.new
       # More is known of the second.
       2.times { expect(chunks.push_trace(spans)).to be(true) }
 
-      expect(sent(chunks, field)).to eq(hashes.map { |hash| hash.to_a.to_h } * 2)
+      expect(arrived(chunks, field)).to eq(hashes.map { |hash| hash.to_a.to_h } * 2)
     end
 
     it "sends the #{field} of what is walked over meanwhile" do
       walked = [3, 12].map { |size| filled(size, value) }
-      spans = walked.map { |hash| Support::TracerSpan.build(field => hash) }
+      spans = walked.map { |hash| tracer_span(field => hash) }
       chunks = described_class.new
       walked[0].each { walked[1].each { chunks.push_trace(spans) } }
 
-      expect(sent(chunks, field)).to eq(walked * 36)
+      expect(arrived(chunks, field)).to eq(walked * 36)
     end
 
     ways.each do |way, build|
@@ -81,22 +59,24 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the Hashes o
         hash = {}.compare_by_identity
         # Frozen keys are taken for distinct ones elsewhere.
         5.times { |i| hash[(+"twice").freeze] = value.call(i) }
-        chunks = instance_exec({ field => hash }, &build)
+        sent = deliver(instance_exec({ field => hash }, &build))
 
-        expect(found("twice", chunks, field)).to eq([2, [value.call(4)] * 2])
+        # A decoder would not tell that a key stands twice in a map.
+        expect(sent.bodies.join.scan("twice").size).to eq(2)
+        expect(sent.spans.map { |span| span[field.to_s]["twice"] }).to eq([value.call(4)] * 2)
       end
     end
 
     it "sends the #{field} of what grows from trace to trace" do
       hash = {}
-      spans = [Support::TracerSpan.build(field => hash)]
+      spans = [tracer_span(field => hash)]
       chunks = described_class.new
       expected = Array.new(40) do |i|
         chunks.push_trace(spans)
         hash.dup.tap { hash["k#{i}"] = value.call(i) }
       end
 
-      expect(sent(chunks, field)).to eq(expected)
+      expect(arrived(chunks, field)).to eq(expected)
     end
   end
 end
