@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../support/servers"
+require_relative "../../support/servers"
 
 # Sidekiq, ended in the middle of its work.
 RSpec.describe "Sidekiq" do

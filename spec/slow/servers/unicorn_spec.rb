@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../support/servers"
+require_relative "../../support/servers"
 
 # Unicorn with the application preloaded.
 RSpec.describe "Unicorn" do

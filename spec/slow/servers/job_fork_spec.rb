@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../support/servers"
+require_relative "../../support/servers"
 
 # A worker that forks for every job, like Resque's.
 RSpec.describe "A fork per job" do

@@ -6,8 +6,8 @@ require "rbconfig"
 # A measurement of what does nothing would be the fastest of all.
 RSpec.describe "bench" do
   def measure(script, prelude = "")
-    path = File.expand_path("../bench/measure/#{script}.rb", __dir__)
-    program = "require '#{File.expand_path("../bench/support/measuring", __dir__)}'
+    path = File.expand_path("../../bench/measure/#{script}.rb", __dir__)
+    program = "require '#{File.expand_path("../../bench/support/measuring", __dir__)}'
                require 'datadog/native_export'
                #{prelude}
                load '#{path}'"

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../support/servers"
+require_relative "../../support/servers"
 
 # Puma in cluster mode, restarted under load in each of its ways.
 RSpec.describe "Puma" do

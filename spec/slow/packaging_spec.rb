@@ -9,7 +9,7 @@ require "tmpdir"
 
 # What a user gets: the gem as it is built from this tree, installed where nothing of this tree is loaded.
 RSpec.describe "the packaged gem" do
-  root = File.expand_path("..", __dir__)
+  root = File.expand_path("../..", __dir__)
 
   # What Bundler and `rake compile` leave in the environment would make the installation use this tree's code,
   # and clean this tree's target folder.
