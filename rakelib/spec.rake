@@ -16,9 +16,7 @@ RSpec::Core::RakeTask.new(spec: %i[compile spec:test_agent])
 
 namespace :spec do
   desc "Run the other specs: GC stress, valgrind, servers under load, fork storm, packaging, benchmarks, dd-trace-rb"
-  task slow: %i[spec:without_private_layouts spec:slow_files]
-
-  RSpec::Core::RakeTask.new(slow_files: %i[compile spec:test_agent]) { |task| task.pattern = slow_specs }
+  RSpec::Core::RakeTask.new(slow: %i[compile test_agent without_private_layouts]) { |task| task.pattern = slow_specs }
 
   desc "Run the specs of lowering without what is known of the inside of Ruby's objects"
   task without_private_layouts: %i[compile spec:test_agent] do

@@ -25,7 +25,7 @@ RSpec.describe "Puma" do
   end
 
   # Load before, during and after a restart, until new workers have done some of it.
-  def load_across(puma, signal, replaced: 2)
+  def load_across(puma, signal, replaced:)
     puma.wait_for(/Worker 1 .*booted/)
     under_load(port) do
       old = wait_for_busy(2)
@@ -34,34 +34,26 @@ RSpec.describe "Puma" do
     end
   end
 
-  it "delivers every request's spans once across a hot restart, with the application preloaded" do
-    load = nil
-    run_puma(<<~RUBY) { |puma| load = load_across(puma, "USR2") }
+  # The configuration, the signal, how many workers it replaces, and how many processes boot the application.
+  {
+    "across a hot restart, with the application preloaded" => [<<~RUBY, "USR2", 2, 2],
       preload_app!
       on_restart { Traced::EXPORTER.flush(timeout: 20) }
     RUBY
-
-    expect(ledger.count { |_, work| work.start_with?("boot") }).to eq(2)
-    expect_all_spans_once(load)
-  end
-
-  it "delivers every request's spans once across a phased restart, with an exporter of the master's" do
-    load = nil
-    run_puma(<<~RUBY) { |puma| load = load_across(puma, "USR1") }
+    "across a phased restart, with an exporter of the master's" => [<<~RUBY, "USR1", 2, 4],
       preload_app! false
       require "#{Support::Servers::FOLDER}/traced"
       Traced.call("master")
     RUBY
+    "when workers are forked from one that is at work" => ["fork_worker", "URG", 1, nil]
+  }.each do |name, (settings, signal, replaced, boots)|
+    it "delivers every request's spans once #{name}" do
+      load = nil
+      run_puma(settings) { |puma| load = load_across(puma, signal, replaced:) }
 
-    expect(ledger.count { |_, work| work.start_with?("boot") }).to eq(4)
-    expect_all_spans_once(load)
-  end
-
-  it "delivers every request's spans once when workers are forked from one that is at work" do
-    load = nil
-    run_puma("fork_worker") { |puma| load = load_across(puma, "URG", replaced: 1) }
-
-    expect_all_spans_once(load)
+      expect(ledger.count { |_, work| work.start_with?("boot") }).to eq(boots) if boots
+      expect_all_spans_once(load)
+    end
   end
 
   # What the README advises against.
