@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "answers"
+require_relative "request"
 require_relative "server"
 
 module Datadog
@@ -37,12 +38,14 @@ module Datadog
           @arrival = ConditionVariable.new
           @requests = []
           @accepted = []
-          @server = Server.new(port) { |request| answer(request) }
+          listener = TCPServer.new("127.0.0.1", port)
+          @port = listener.addr[1]
+          @server = Server.new(listener) { |head, body| answer(Request.new(head, body)) }
         end
 
         # @return [String] for example `http://127.0.0.1:43127`
         def url
-          "http://127.0.0.1:#{@server.port}"
+          "http://127.0.0.1:#{@port}"
         end
 
         # Stops listening, finishes pending answers for up to 1 s and closes all connections. Traces that have

@@ -22,10 +22,11 @@ module Datadog
         attr_reader :error
 
         # @api private
-        def initialize(method:, path:, headers:, body:)
-          @method = method
-          @path = path
-          @headers = headers.freeze
+        # @param head [HTTP::Head]
+        def initialize(head, body)
+          @method = head.verb
+          @path = head.path
+          @headers = head.headers.freeze
           @body = body.freeze
           @traces = trace_request? ? decode : []
           freeze

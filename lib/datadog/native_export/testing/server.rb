@@ -6,7 +6,7 @@ require_relative "http"
 module Datadog
   module NativeExport
     module Testing
-      # Serves HTTP on the loopback interface with one thread per connection.
+      # Serves HTTP with one thread per connection.
       #
       # A forked child inherits the sockets but none of the threads. Nothing that a child does, including {#stop},
       # may affect the connections of its parent.
@@ -15,17 +15,14 @@ module Datadog
         # Seconds that {#stop} grants to pending answers.
         GRACE = 1
 
-        # @return [Integer]
-        attr_reader :port
-
-        # @param port [Integer] 0 for any free port
-        # @yieldparam request [Request]
+        # @param listener [TCPServer, UNIXServer] closed by {#stop}
+        # @yieldparam head [HTTP::Head]
+        # @yieldparam body [String]
+        # @yieldparam socket [TCPSocket, UNIXSocket] where the request came from
         # @yieldreturn [(Integer, Hash{String => String}, String)] status, headers and body of the answer
-        # @raise [Errno::EADDRINUSE]
-        def initialize(port, &answer)
+        def initialize(listener, &answer)
           @answer = answer
-          @listener = TCPServer.new("127.0.0.1", port)
-          @port = @listener.addr[1]
+          @listener = listener
           @connections = {}
           @lock = Mutex.new
           @pid = Process.pid
@@ -68,9 +65,10 @@ module Datadog
         end
 
         def converse(socket)
-          while (request = HTTP.read(socket))
-            HTTP.write(socket, *@answer.call(request))
-            break if request.headers["connection"]&.casecmp?("close")
+          while (head, body = HTTP.read(socket))
+            answer = @answer.call(head, body, socket)
+            HTTP.write(socket, *answer)
+            break if [head.headers["connection"], answer[1]["Connection"]].any? { |value| value&.casecmp?("close") }
           end
         rescue HTTP::Malformed => e
           HTTP.write(socket, 400, { "Connection" => "close" }, e.message)
@@ -100,7 +98,6 @@ module Datadog
           Process.clock_gettime(Process::CLOCK_MONOTONIC)
         end
       end
-      private_constant :Server
     end
   end
 end
