@@ -38,8 +38,10 @@ module Datadog
       #     - `last_error`: String or nil
 
       # Seconds in a year: no setting needs more, and clocks can add it.
+      # @api private
       LONGEST = 31_536_000
-      private_constant :LONGEST
+      # @api private
+      MAX_QUEUE_SPANS = 100_000
 
       # @!method service_rates
       #   The sampling rates of the agent's latest answer that had any. Cheap enough for every trace.
@@ -47,9 +49,9 @@ module Datadog
 
       # All options are keywords and optional.
       #
-      # @param agent_url [String] `http://host:port`, `https://host:port` or `unix:///path/to/socket`; by
-      #   default what the environment says, see {Environment.agent_url}. For TLS the system's
-      #   certificates are trusted, or those in `SSL_CERT_FILE`.
+      # @param agent_url [String, nil] `http://host:port`, `https://host:port` or `unix:///path/to/socket`; nil for
+      #   what the environment says, see {Environment.agent_url}. For TLS the system's certificates are trusted, or
+      #   those in `SSL_CERT_FILE`.
       # @param agent_timeout [Numeric] seconds one request may take
       # @param flush_interval [Numeric] seconds chunks wait at most before they are sent
       # @param shutdown_timeout [Numeric] seconds the end of the process waits at most for what is
@@ -60,8 +62,8 @@ module Datadog
       #   that find no room, or those that have waited longest
       # @param max_payload_bytes [Integer] size that the body of one request is filled up to
       # @param retry_deadline [Numeric] seconds a payload is tried for
-      # @param logger [#warn, nil] told of losses when they begin and end; by default a Logger to
-      #   standard error
+      # @param logger [#warn, nil] gets a line when losses begin and one when they end, on a thread of its own; nil
+      #   for a Logger to standard error
       # @param tracer_version [String] version of the tracer that makes the spans
       # @param headers [Hash{String => String}] sent with every request, in place of the gem's own of the same name
       # @param span_events [Boolean, nil] whether span events are sent as such, or else as JSON in the tag
@@ -71,11 +73,13 @@ module Datadog
       # @param client_computed_stats [Boolean] whether the agent is to compute no statistics of what it gets
       # @param test_session_token [String, nil] by which `ddapm-test-agent` tells tests apart
       # @raise [ConfigurationError] for a value that can't be used, naming the option
-      def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
-                     max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
+      def initialize(agent_url: nil, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
+                     max_queue_spans: MAX_QUEUE_SPANS, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
                      tracer_version: VERSION, headers: {}, span_events: nil, client_computed_top_level: false,
                      client_computed_stats: false, test_session_token: nil)
+        warnings = []
+        agent_url ||= Environment.agent_url { |warning| warnings << warning }
         configure(
           agent_url: text(:agent_url, agent_url),
           agent_timeout: seconds(:agent_timeout, agent_timeout),
@@ -98,6 +102,7 @@ module Datadog
           interpreter_vendor: RUBY_ENGINE
         )
         Registry.add(self, logger)
+        log(warnings)
       end
 
       # Sends chunks now and waits for the answer, without holding up other threads.
@@ -112,7 +117,7 @@ module Datadog
         limit = limit(timeout)
         trace_count = chunks.size if chunks.is_a?(TraceChunks)
         answer = send_and_wait(chunks, limit)
-        report
+        report_and_wait
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
         loss, detail, status, payload, accepted_count = answer
@@ -129,7 +134,7 @@ module Datadog
       def flush(timeout: nil)
         flush_and_wait(limit(timeout))
       ensure
-        report
+        report_and_wait
       end
 
       # Takes nothing more, sends what is queued and ends. Calling it again waits again.
@@ -140,11 +145,11 @@ module Datadog
       def shutdown(timeout: nil)
         shutdown_and_wait(limit(timeout))
       ensure
-        report
+        report_and_wait
       end
 
       def inspect
-        "#<#{self.class} #{agent_url}#{" closed" if closed?}>"
+        "#<#{self.class} #{address}#{" closed" if closed?}>"
       rescue Error
         "#<#{self.class} not initialized>"
       end
@@ -156,24 +161,44 @@ module Datadog
         raise TypeError, "can't copy #{self.class}"
       end
 
-      # Hands lines that came up on other threads to the logger. Whatever that does must not reach
-      # the application, which was merely exporting.
+      # Has the lines that came up on other threads logged. Called by {#export} when there are some, so that it may
+      # neither wait nor raise.
       def report
-        return if Registry.in_trap? || !Registry.here?
-
-        take_lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
-      rescue StandardError
-        nil
+        LogThread.post(object_id) { log_now(take_lines) } if loggable?
       end
 
-      # The last chance to tell: what is still on its way is lost with the process. Returns how many
-      # spans that are.
+      # The same in calls that may wait. What they return is logged by then, unless the logger takes long.
+      def report_and_wait
+        return unless loggable?
+
+        log(take_lines)
+        LogThread.wait
+      end
+
+      # Logs the lines and what is lost with the process. Returns how many spans that are.
       def report_at_exit
-        report
-        exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
+        log(take_lines)
+        exported, sent, dropped, cause = stats.values_at(:spans_exported, :spans_sent, :spans_dropped, :last_error)
         unsent = exported - sent - dropped
-        Registry.tell_loss(unsent) { Registry.logger(self) }
+        Registry.log_loss(unsent, ", on their way to #{address}#{" (#{cause})" if cause}") { Registry.logger(self) }
         unsent
+      end
+
+      def log(lines)
+        LogThread.post { log_now(lines) } if lines.any? && loggable?
+      end
+
+      def log_now(lines)
+        lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
+      end
+
+      # The interrupted thread may hold the logger's lock, and loggers live on the main Ractor.
+      def loggable? = Registry.main_ractor? && !Registry.in_trap?
+
+      # The agent's URL without what may be secret in it.
+      def address
+        url = agent_url
+        url.start_with?("unix:") ? url : url[%r{\A\w+://[^/?#]*}].to_s.sub(%r{//.*@}, "//")
       end
 
       def timed_out(timeout)
@@ -203,7 +228,7 @@ module Datadog
       def choice(option, value, choices)
         return value if choices.include?(value)
 
-        refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value)
+        refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value, *(value.inspect if value.is_a?(Symbol)))
       end
 
       def headers(value)
@@ -223,8 +248,17 @@ module Datadog
 
       def real?(value) = value.is_a?(Numeric) && value.real?
 
-      def refuse(option, expected, value)
-        raise ConfigurationError, "#{option}: expected #{expected}, got #{value.inspect}"
+      def refuse(option, expected, value, shown = describe(value))
+        raise ConfigurationError, "#{option}: expected #{expected}, got #{shown}"
+      end
+
+      # Other values than these may hold secrets: a password in a URL, the value of a header.
+      def describe(value)
+        case value
+        when Numeric, true, false, nil then value.inspect
+        when String then "a String#{" that is not valid #{value.encoding}" unless value.valid_encoding?}"
+        else value.class.to_s
+        end
       end
     end
   end
