@@ -40,7 +40,7 @@ module Datadog
           # @param settings [Datadog::Core::Configuration::Settings]
           def configured(settings)
             writer = settings.tracing.writer
-            writer.configured(settings) if writer.is_a?(Writer)
+            writer.configured(settings) if writer.is_a?(Writer) && !synchronous?(settings.tracing.test_mode)
             return unless @writer
 
             reason = reason_not_used(@writer)
@@ -76,9 +76,9 @@ module Datadog
             other = tracing.writer
             if !tracing.enabled then "tracing is disabled"
             elsif own_tracer?(tracing) then "c.tracing.instance is a tracer of the application's own"
-            elsif synchronous?(tracing.test_mode) then "test mode writes traces synchronously"
+            elsif synchronous?(tracing.test_mode) && !native?(tracing.test_mode) then "test mode writes traces synchronously"
             elsif !other.nil? && !other.is_a?(Writer) then "c.tracing.writer is the application's own: #{other.class}"
-            elsif @writer.equal?(writer) && other.nil? then "c.tracing.writer was taken away"
+            elsif @writer.equal?(writer) && other.nil? then "c.tracing.writer was reset"
             end
           end
 
@@ -87,12 +87,10 @@ module Datadog
             tracer && !(tracer.respond_to?(:writer) && tracer.writer.is_a?(Writer))
           end
 
-          def synchronous?(test_mode)
-            return false if !test_mode.enabled || test_mode.async
+          # Test mode gives traces to a writer of its own then, which sends each at once.
+          def synchronous?(test_mode) = test_mode.enabled && !test_mode.async
 
-            options = test_mode.writer_options
-            !(options && options[:transport].is_a?(Transport))
-          end
+          def native?(test_mode) = WriterOptions.new(test_mode.writer_options || {}).transport.is_a?(Transport)
         end
       end
     end

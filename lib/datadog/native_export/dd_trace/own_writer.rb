@@ -9,10 +9,10 @@ module Datadog
       # reconfiguration, and applications to flush it: so another is made when there are more traces.
       # @api private
       class OwnWriter
-        # @return [String] why the native writer stands aside
+        # @return [String, nil] why the native writer stands aside, if traces aren't exported natively then
         attr_reader :reason
 
-        # @param reason [String]
+        # @param reason [String, nil]
         # @param options [Hash{Symbol => Object}] of the tracer's writer
         # @yieldparam responses [Array<Object>] outcomes of traces that were sent
         def initialize(reason, options, &sent)

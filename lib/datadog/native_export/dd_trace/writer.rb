@@ -107,8 +107,9 @@ module Datadog
       def configured(settings)
         options = DDTrace::WriterOptions.of(settings)
         reason = reason_to_yield(settings, options) { |warning| DDTrace::Log.warn_once(warning) }
-        yield_to(reason && own(reason, settings, options))
-        return if reason
+        yielding = reason || options.transport
+        yield_to(yielding && own(reason, settings, options))
+        return if yielding
 
         @transport.defaults = options
         return if options.ignored.empty?
@@ -122,9 +123,9 @@ module Datadog
       # @return [String, nil] why a writer of the tracer's own has to take over
       def reason_to_yield(settings, options = DDTrace::WriterOptions.of(settings), &warn)
         transport = options.transport
-        return "the tracer has a transport of the application's own: #{transport.class}" if transport
+        return @transport.problem_with(settings, options, &warn) unless transport
 
-        @transport.problem_with(settings, options, &warn)
+        "the tracer has a transport of the application's own: #{transport.class}" unless transport.is_a?(Transport)
       end
 
       # @api private
@@ -145,7 +146,8 @@ module Datadog
       def yield_to(own)
         former, @own = @own, own
         former&.stop
-        DDTrace::Log.warn("#{DDTrace::Log::PREFIX}stands aside: #{own.reason}") if own && own.reason != former&.reason
+        reason = own&.reason
+        DDTrace::Log.warn("#{DDTrace::Log::PREFIX}stands aside: #{reason}") if reason && reason != former&.reason
       end
 
       def flush(timeout)
