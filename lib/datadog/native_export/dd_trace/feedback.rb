@@ -99,10 +99,11 @@ module Datadog
 
         def count(response)
           @transport.update_stats_from_response!(response)
-          # As dd-trace-rb counts: what the agent refused was flushed.
-          @traces_flushed += response.trace_count.to_i unless response.internal_error? || response.server_error?
+          # As dd-trace-rb counts: a refusal is an answer, too.
+          @traces_flushed += response.trace_count.to_i if response.ok? || response.loss == :refused
         end
 
+        # The sampler reads the last one.
         def outcomes(exporter, stats)
           return estimated_outcomes(stats) unless exporter.respond_to?(:take_outcomes, true)
 
@@ -113,7 +114,8 @@ module Datadog
         end
 
         def outcome(status, loss, chunks, stats)
-          return Outcome.new(trace_count: chunks, status: status, service_rates: @rates) unless loss
+          accepted = loss.nil? && status&.between?(200, 299)
+          return Outcome.new(trace_count: chunks, status: status, service_rates: @rates) if accepted
 
           Outcome.new(trace_count: chunks, status: status, loss: loss, error: Error.new(stats[:last_error]))
         end
@@ -122,7 +124,7 @@ module Datadog
           Datadog.health_metrics.transport_trace_too_large(traces)
         end
 
-        # By counts of spans, where the exporter doesn't tell of requests. The sampler reads the last one.
+        # By counts of spans, where the exporter doesn't tell of requests.
         def estimated_outcomes(stats)
           too_large(1) if since(stats[:dropped], :too_large).positive?
           losses = %i[refused unreachable internal].select { |loss| since(stats[:dropped], loss).positive? }
