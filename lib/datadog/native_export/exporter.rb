@@ -228,11 +228,11 @@ module Datadog
       def choice(option, value, choices)
         return value if choices.include?(value)
 
-        refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value, *(value.inspect if value.is_a?(Symbol)))
+        refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value)
       end
 
       def headers(value)
-        refuse(:headers, "a Hash of Strings", value) unless value.is_a?(Hash)
+        refuse(:headers, "a Hash of Strings", value, describe(value)) unless value.is_a?(Hash)
 
         value.to_h { |name, content| [text(:headers, name), text(:headers, content)] }
       end
@@ -241,18 +241,18 @@ module Datadog
         text = value.encode(Encoding::UTF_8) if value.is_a?(String)
         return text if text&.valid_encoding?
 
-        refuse(option, "a String", value)
+        refuse(option, "a String", value, describe(value))
       rescue EncodingError
-        refuse(option, "a String", value)
+        refuse(option, "a String", value, describe(value))
       end
 
       def real?(value) = value.is_a?(Numeric) && value.real?
 
-      def refuse(option, expected, value, shown = describe(value))
+      def refuse(option, expected, value, shown = value.inspect)
         raise ConfigurationError, "#{option}: expected #{expected}, got #{shown}"
       end
 
-      # Other values than these may hold secrets: a password in a URL, the value of a header.
+      # For values that may hold a secret: the password in a URL, a header, a token.
       def describe(value)
         case value
         when Numeric, true, false, nil then value.inspect

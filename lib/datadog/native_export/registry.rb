@@ -37,7 +37,8 @@ module Datadog
 
         # @return [#warn]
         def logger(exporter)
-          @loggers.fetch(exporter.object_id) { default_logger }
+          id = exporter.object_id
+          @loggers.fetch(id) { default_logger }
         end
 
         # Drains an object before exporters are flushed at the end of the process, unless it was collected.

@@ -144,7 +144,8 @@ RSpec.describe "Outcomes of dd-trace-rb's traces" do
       RUBY
 
       expect(told["lines"].size).to eq(1)
-      expect(told["lines"].first.delete(" ")).to include('"name"=>"job"', '"resource"=>"nightly"', '"k"=>"v"', '"metrics"=>{')
+      expect(told["lines"].first.delete(" "))
+        .to include('"name"=>"job"', '"resource"=>"nightly"', '"k"=>"v"', '"metrics"=>{')
     end
   end
 

@@ -59,8 +59,10 @@ RSpec.describe "Datadog::NativeExport.enable! with dd-trace-rb" do
       "c.tracing.instance = Datadog::Tracing::Tracer.new(writer: OwnWriter.new)",
       "c.tracing.instance is a tracer of the application's own", { "writer" => ["probe"] }
     ],
-    "a writer of its own" => ["c.tracing.writer = OwnWriter.new", "c.tracing.writer is the application's own: OwnWriter",
-                              { "writer" => ["probe"] }],
+    "a writer of its own" => [
+      "c.tracing.writer = OwnWriter.new", "c.tracing.writer is the application's own: OwnWriter",
+      { "writer" => ["probe"] }
+    ],
     "test mode" => [
       "c.tracing.test_mode.enabled = true; c.tracing.test_mode.writer_options = { transport: OwnTransport.new }",
       "test mode writes traces synchronously", { "transport" => ["probe"] }
@@ -129,7 +131,8 @@ RSpec.describe "Datadog::NativeExport.enable! with dd-trace-rb" do
 
     expect(told).to include("enabled" => true, "classes" => ["Datadog::Tracing::Transport::Traces::Transport", false],
                             "again" => true, "arrived" => { "agent" => ["probe"] })
-    expect(told["lines"]).to match([/\Astands aside: agent_url/, /\Aoff, the tracer keeps its own transport: agent_url/])
+    expect(told["lines"])
+      .to match([/\Astands aside: agent_url/, /\Aoff, the tracer keeps its own transport: agent_url/])
   end
 
   it "passes on what the tracer's own writer tells of traces while it stands aside" do

@@ -74,7 +74,6 @@ RSpec.describe "dd-trace-rb's settings" do
             expect(lines.first).to include(odd.warns)
           end
         end
-
       end
     end
   end

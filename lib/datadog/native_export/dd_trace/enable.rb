@@ -76,7 +76,7 @@ module Datadog
             other = tracing.writer
             if !tracing.enabled then "tracing is disabled"
             elsif own_tracer?(tracing) then "c.tracing.instance is a tracer of the application's own"
-            elsif synchronous?(tracing.test_mode) && !native?(tracing.test_mode) then "test mode writes traces synchronously"
+            elsif apart?(tracing.test_mode) then "test mode writes traces synchronously"
             elsif !other.nil? && !other.is_a?(Writer) then "c.tracing.writer is the application's own: #{other.class}"
             elsif @writer.equal?(writer) && other.nil? then "c.tracing.writer was reset"
             end
@@ -89,6 +89,10 @@ module Datadog
 
           # Test mode gives traces to a writer of its own then, which sends each at once.
           def synchronous?(test_mode) = test_mode.enabled && !test_mode.async
+
+          def apart?(test_mode)
+            synchronous?(test_mode) && !native?(test_mode)
+          end
 
           def native?(test_mode) = WriterOptions.new(test_mode.writer_options || {}).transport.is_a?(Transport)
         end

@@ -176,8 +176,8 @@ module Datadog
       end
 
       def settings
-        DDTrace::Settings.new(Datadog.configuration, agent: @defaults.agent) { |warning| DDTrace::Log.warn_once(warning) }
-                         .exporter_options
+        warn = DDTrace::Log.method(:warn_once)
+        DDTrace::Settings.new(Datadog.configuration, agent: @defaults.agent, &warn).exporter_options
       end
 
       # Takes over where the agent's address can't be used by an exporter.

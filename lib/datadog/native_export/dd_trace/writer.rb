@@ -106,7 +106,7 @@ module Datadog
       # @param settings [Datadog::Core::Configuration::Settings]
       def configured(settings)
         options = DDTrace::WriterOptions.of(settings)
-        reason = reason_to_yield(settings, options) { |warning| DDTrace::Log.warn_once(warning) }
+        reason = reason_to_yield(settings, options, &DDTrace::Log.method(:warn_once))
         yielding = reason || options.transport
         yield_to(yielding && own(reason, settings, options))
         return if yielding
@@ -144,7 +144,8 @@ module Datadog
       end
 
       def yield_to(own)
-        former, @own = @own, own
+        former = @own
+        @own = own
         former&.stop
         reason = own&.reason
         DDTrace::Log.warn("#{DDTrace::Log::PREFIX}stands aside: #{reason}") if reason && reason != former&.reason
