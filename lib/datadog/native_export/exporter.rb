@@ -25,8 +25,10 @@ module Datadog
       #   @return [Hash{Symbol => Integer, Float, String, Hash, nil}] frozen
 
       # A year in seconds. No setting needs more, and adding it to a clock's time can't overflow.
+      # @api private
       LONGEST = 31_536_000
-      private_constant :LONGEST
+      # @api private
+      MAX_QUEUE_SPANS = 100_000
 
       # @!method service_rates
       #   Returns the sampling rates from the latest answer of the agent that contained any. Cheap enough to be
@@ -37,7 +39,7 @@ module Datadog
       # Starts no thread and opens no connection; the first export does. {file:docs/reference.md} explains each
       # option and its default.
       #
-      # @param agent_url [String] see {Environment.agent_url} for the default
+      # @param agent_url [String, nil] nil for what the environment says, see {Environment.agent_url}
       # @param agent_timeout [Numeric] seconds
       # @param flush_interval [Numeric] seconds
       # @param shutdown_timeout [Numeric] seconds
@@ -46,7 +48,7 @@ module Datadog
       # @param when_full [:drop_newest, :drop_oldest]
       # @param max_payload_bytes [Integer]
       # @param retry_deadline [Numeric] seconds
-      # @param logger [#warn, nil] nil for a Logger to standard error
+      # @param logger [#warn, nil] called on a thread of its own; nil for a Logger to standard error
       # @param tracer_version [String]
       # @param headers [Hash{String => String}]
       # @param span_events [Boolean, nil]
@@ -54,11 +56,13 @@ module Datadog
       # @param client_computed_stats [Boolean]
       # @param test_session_token [String, nil]
       # @raise [ConfigurationError] if a value can't be used; the message names the option
-      def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
-                     max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
+      def initialize(agent_url: nil, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
+                     max_queue_spans: MAX_QUEUE_SPANS, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
                      tracer_version: VERSION, headers: {}, span_events: nil, client_computed_top_level: false,
                      client_computed_stats: false, test_session_token: nil)
+        warnings = []
+        agent_url ||= Environment.agent_url { |warning| warnings << warning }
         configure(
           agent_url: text(:agent_url, agent_url),
           agent_timeout: seconds(:agent_timeout, agent_timeout),
@@ -81,6 +85,7 @@ module Datadog
           interpreter_vendor: RUBY_ENGINE
         )
         Registry.add(self, logger)
+        log(warnings)
       end
 
       # Sends chunks at once and waits for the agent's answer. Other Ruby threads run meanwhile.
@@ -95,7 +100,7 @@ module Datadog
         limit = limit(timeout)
         trace_count = chunks.size if chunks.is_a?(TraceChunks)
         answer = send_and_wait(chunks, limit)
-        report
+        report_and_wait
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
         loss, detail, status, payload, accepted_count = answer
@@ -112,7 +117,7 @@ module Datadog
       def flush(timeout: nil)
         flush_and_wait(limit(timeout))
       ensure
-        report
+        report_and_wait
       end
 
       # Stops accepting chunks, sends those that are queued and waits until each is sent or lost. May be called
@@ -124,11 +129,11 @@ module Datadog
       def shutdown(timeout: nil)
         shutdown_and_wait(limit(timeout))
       ensure
-        report
+        report_and_wait
       end
 
       def inspect
-        "#<#{self.class} #{agent_url}#{" closed" if closed?}>"
+        "#<#{self.class} #{address}#{" closed" if closed?}>"
       rescue Error
         "#<#{self.class} not initialized>"
       end
@@ -140,22 +145,37 @@ module Datadog
         raise TypeError, "can't copy #{self.class}"
       end
 
-      # Passes lines that native threads have left to the logger. An error of the logger must not reach the
-      # application, which was merely exporting.
+      # Has the lines that native threads have left logged. Called by {#export} when there are some, so that it may
+      # neither wait nor raise.
       def report
-        return if Registry.in_trap? || !Registry.here?
-
-        take_lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
-      rescue StandardError
-        nil
+        LogThread.post(object_id) { log_now(take_lines) } if loggable?
       end
 
-      # Logs what is lost because the process ends.
+      # Does the same in calls that may wait. What they return is logged by then, unless the logger takes long.
+      def report_and_wait
+        return unless loggable?
+
+        log(take_lines)
+        LogThread.wait
+      end
+
+      # Logs the lines that are left, and what is lost with the process.
       def report_at_exit
-        report
+        log(take_lines)
         line = take_unsent_line
-        Registry.tell_loss(line) { Registry.logger(self) } if line
+        log([line]) if line
       end
+
+      def log(lines)
+        LogThread.post { log_now(lines) } if lines.any? && loggable?
+      end
+
+      def log_now(lines)
+        lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
+      end
+
+      # The interrupted thread may hold the logger's lock, and loggers live on the main Ractor.
+      def loggable? = Registry.main_ractor? && !Registry.in_trap?
 
       def timed_out(timeout)
         TimeoutError.new("no answer within #{timeout} s; the chunks are still on their way")
@@ -188,7 +208,7 @@ module Datadog
       end
 
       def headers(value)
-        refuse(:headers, "a Hash of Strings", value) unless value.is_a?(Hash)
+        refuse(:headers, "a Hash of Strings", value, describe(value)) unless value.is_a?(Hash)
 
         value.to_h { |name, content| [text(:headers, name), text(:headers, content)] }
       end
@@ -197,15 +217,24 @@ module Datadog
         text = value.encode(Encoding::UTF_8) if value.is_a?(String)
         return text if text&.valid_encoding?
 
-        refuse(option, "a String", value)
+        refuse(option, "a String", value, describe(value))
       rescue EncodingError
-        refuse(option, "a String", value)
+        refuse(option, "a String", value, describe(value))
       end
 
       def real?(value) = value.is_a?(Numeric) && value.real?
 
-      def refuse(option, expected, value)
-        raise ConfigurationError, "#{option}: expected #{expected}, got #{value.inspect}"
+      def refuse(option, expected, value, shown = value.inspect)
+        raise ConfigurationError, "#{option}: expected #{expected}, got #{shown}"
+      end
+
+      # For values that may hold a secret: the password in a URL, a header, a token.
+      def describe(value)
+        case value
+        when Numeric, true, false, nil then value.inspect
+        when String then "a String#{" that is not valid #{value.encoding}" unless value.valid_encoding?}"
+        else value.class.to_s
+        end
       end
     end
   end
