@@ -17,7 +17,7 @@ pub use pool::pool;
 pub use prepare::{encoded_len, prepare};
 pub use size::{Size, span_memory};
 pub use static_texts::make_static;
-pub use text_arena::{ArenaText, TextArena, TextError};
+pub use text_arena::{Appended, ArenaText, TextArena, TextError};
 
 /// The most that an agent takes in one request, in bytes (`max_request_bytes` of the Go agent).
 pub const AGENT_MAX_BYTES: usize = 25 * 1024 * 1024;

@@ -36,6 +36,23 @@ pub struct ArenaText {
     len: u32,
 }
 
+/// A text that was just stored, and to which a reference is yet to be handed out.
+///
+/// It fits into two registers, while a [`BytesString`] goes through memory.
+pub struct Appended<'a> {
+    open: &'a mut OpenBlock,
+    start: u32,
+    len: u32,
+}
+
+impl Appended<'_> {
+    /// Hands out the reference.
+    #[inline(always)]
+    pub fn share(self) -> BytesString {
+        self.open.share(self.start as usize, self.len as usize)
+    }
+}
+
 /// Why a text can't be stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TextError {
@@ -52,12 +69,38 @@ impl TextArena {
     ///
     /// # Errors
     /// When the text is too long, or there is no memory for it.
-    #[inline]
     pub fn put(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
         match bytes.len() {
-            1..=LONGEST_SHARED => Ok(self.put_shared(bytes)),
-            _ => self.put_unusual(bytes),
+            0 => Ok((BytesString::default(), false)),
+            1..=LONGEST_SHARED => match self.append(bytes) {
+                Some(appended) => Ok((appended.share(), false)),
+                None => Ok(self.put_repaired(bytes.len())),
+            },
+            _ => self.put_long(bytes),
         }
+    }
+
+    /// Stores bytes, if they are short and UTF-8, as nearly all are.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> Option<Appended<'_>> {
+        if !(1..=LONGEST_SHARED).contains(&bytes.len()) {
+            return None;
+        }
+        if self
+            .open
+            .as_ref()
+            .is_none_or(|open| BLOCK_BYTES - open.used < bytes.len())
+        {
+            self.open_block();
+        }
+        let open = self.open.as_mut()?;
+        let start = open.append(bytes)?;
+        self.allocated += bytes.len();
+        Some(Appended {
+            open,
+            start: start as u32,
+            len: bytes.len() as u32,
+        })
     }
 
     /// Tells where the text that was stored last stands, if it shares a block.
@@ -90,54 +133,30 @@ impl TextArena {
         self.allocated
     }
 
-    #[inline]
-    fn put_shared(&mut self, bytes: &[u8]) -> (BytesString, bool) {
-        let open = match &mut self.open {
-            Some(open) if BLOCK_BYTES - open.used >= bytes.len() => open,
-            _ => self.open_block(),
-        };
-        match open.append(bytes) {
-            Some(text) => {
-                self.allocated += bytes.len();
-                (text, false)
-            }
-            None => {
-                let broken = open.rejected(bytes.len()).to_vec();
-                self.put_repaired(&broken)
-            }
-        }
-    }
-
     #[cold]
     #[inline(never)]
-    fn open_block(&mut self) -> &mut OpenBlock {
-        if let Some(full) = &self.open {
+    fn open_block(&mut self) {
+        if let Some(full) = self.open.replace(OpenBlock::new()) {
             self.allocated += BLOCK_BYTES - full.used;
         }
-        self.open.insert(OpenBlock::new())
     }
 
-    /// Stores a text that is not UTF-8 as it was copied.
+    /// Stores a text of some bytes that [`OpenBlock::append`] has copied and rejected.
     #[cold]
     #[inline(never)]
-    fn put_repaired(&mut self, broken: &[u8]) -> (BytesString, bool) {
-        let repaired = String::from_utf8_lossy(broken);
-        self.allocated += repaired.len();
-        let fits = self
-            .open
-            .as_mut()
-            .filter(|open| BLOCK_BYTES - open.used >= repaired.len());
-        let shared = fits.and_then(|open| open.append(repaired.as_bytes()));
-        (shared.unwrap_or_else(|| repaired.into_owned().into()), true)
+    fn put_repaired(&mut self, bytes: usize) -> (BytesString, bool) {
+        let open = self.open.as_ref();
+        let repaired = open.map_or_else(String::new, |open| {
+            String::from_utf8_lossy(open.rejected(bytes)).into_owned()
+        });
+        let shared = self.append(repaired.as_bytes()).map(Appended::share);
+        (shared.unwrap_or_else(|| repaired.into()), true)
     }
 
-    /// Stores no text at all, or one that is too long for a block.
+    /// Stores a text that is too long for a block.
     #[cold]
     #[inline(never)]
-    fn put_unusual(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
-        if bytes.is_empty() {
-            return Ok((BytesString::default(), false));
-        }
+    fn put_long(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
         if bytes.len() > AGENT_MAX_BYTES {
             return Err(TextError::TooLong);
         }
@@ -158,7 +177,7 @@ impl TextArena {
 }
 
 /// A block that text is still appended to.
-struct OpenBlock {
+pub struct OpenBlock {
     block: NonNull<Block>,
     /// Differs between all blocks of a process and its parents.
     id: u64,
@@ -219,13 +238,14 @@ impl OpenBlock {
         }
     }
 
-    /// Appends bytes that there must be room for; returns nothing, and takes no room, if they are not UTF-8.
+    /// Appends bytes that there must be room for, and returns where they begin; `None`, and takes no room, if they are
+    /// not UTF-8.
     #[inline]
-    fn append(&mut self, bytes: &[u8]) -> Option<BytesString> {
+    fn append(&mut self, bytes: &[u8]) -> Option<usize> {
         let (start, len) = (self.used, bytes.len());
         assert!(len <= BLOCK_BYTES - start);
-        // SAFETY: there is room, which no text shares yet, and a new block does not overlap with anything else. What
-        // is checked is what was copied.
+        // SAFETY: there is room, which no text shares yet, and which does not overlap with anything else. What is
+        // checked is what was copied.
         let copy = unsafe {
             let end = self.text().add(start).as_ptr();
             end.copy_from_nonoverlapping(bytes.as_ptr(), len);
@@ -235,7 +255,7 @@ impl OpenBlock {
             return None;
         }
         self.used += len;
-        Some(self.share(start, len))
+        Some(start)
     }
 
     /// Returns the bytes that [`OpenBlock::append`] has just copied and rejected.
@@ -246,7 +266,7 @@ impl OpenBlock {
     }
 
     /// Hands out a reference to a text, as for [`OpenBlock::str`].
-    #[inline]
+    #[inline(always)]
     fn share(&mut self, start: usize, len: usize) -> BytesString {
         self.shared += 1;
         // SAFETY: the text is UTF-8, and stays where it is until the reference, which is paid from the credit, is

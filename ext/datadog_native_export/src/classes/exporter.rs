@@ -255,18 +255,24 @@ impl Exporter {
         Ok(this.get(ruby)?.take_unsent_line())
     }
 
-    /// Returns the outcomes of requests since the last call: the status of the answer or nil, the number of chunks,
-    /// of spans and of bytes, and the seconds it took.
+    /// Returns the outcomes of requests since the last call: the status of the answer or nil, the reason for which it
+    /// was no success or nil, the number of chunks, of spans and of bytes, and the seconds it took.
     fn take_outcomes(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
         let outcomes = this.get(ruby)?.take_requests();
         Ok(ruby.ary_from_iter(outcomes.into_iter().map(|outcome| {
-            let duration = outcome.duration.as_secs_f64();
+            let loss = match outcome.status {
+                None => Some(Loss::Unreachable),
+                Some(200..300) => None,
+                Some(413) => Some(Loss::TooLarge),
+                Some(_) => Some(Loss::Refused),
+            };
             (
                 outcome.status,
+                loss.map(|loss| ruby.to_symbol(loss.name())),
                 outcome.chunks,
                 outcome.spans,
                 outcome.bytes,
-                duration,
+                outcome.duration.as_secs_f64(),
             )
         })))
     }

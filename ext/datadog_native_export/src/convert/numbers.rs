@@ -111,7 +111,9 @@ pub fn metric(
     value: Value,
     field: impl Fn() -> String,
 ) -> Result<Option<f64>, Failure> {
-    let number = if let Some(float) = Float::from_value(value) {
+    let number = if let Some(number) = plain_metric(value) {
+        number
+    } else if let Some(float) = Float::from_value(value) {
         float.to_f64()
     } else if let Some(whole) = RubyInteger::from_value(value) {
         match whole.magnitude {

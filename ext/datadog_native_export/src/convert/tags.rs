@@ -3,7 +3,7 @@
 use super::text::entry;
 use super::{Lowering, Policy, numbers};
 use crate::errors::Failure;
-use crate::ruby::{Keys, each_pair};
+use crate::ruby::{Copies, Keys, each_pair_by_ruby};
 use libdd_tinybytes::BytesString;
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Float, Integer, RHash, Value};
@@ -22,7 +22,7 @@ impl Lowering<'_> {
         hash: Value,
         meta: &mut VecMap<BytesString, BytesString>,
     ) -> Result<(), Failure> {
-        self.entries(hash, "meta", meta, Self::tag)
+        self.entries(hash, "meta", meta, Self::plain_tag, Self::tag)
     }
 
     /// Adds the entries of a Hash of metrics, or none for nil, to an empty map.
@@ -34,7 +34,7 @@ impl Lowering<'_> {
         hash: Value,
         metrics: &mut VecMap<BytesString, f64>,
     ) -> Result<(), Failure> {
-        self.entries(hash, "metrics", metrics, Self::metric)
+        self.entries(hash, "metrics", metrics, Self::plain_metric, Self::metric)
     }
 
     /// Returns the Hash, or `None` when there is none.
@@ -57,6 +57,7 @@ impl Lowering<'_> {
         hash: Value,
         field: &str,
         map: &mut VecMap<BytesString, V>,
+        plain: impl Fn(&mut Self, &'static str, Value, &mut VecMap<BytesString, V>) -> bool,
         lower: impl Fn(&mut Self, &BytesString, Value) -> Result<Option<V>, Failure>,
     ) -> Result<(), Failure> {
         let Some(hash) = self.hash(hash, field)? else {
@@ -66,28 +67,90 @@ impl Lowering<'_> {
         if map.capacity() < hash.len() || map.capacity() > 2 * hash.len() + MOST_SPARE {
             *map = VecMap::with_capacity(hash.len());
         }
-        let mut distinct = true;
-        each_pair(hash, |keys, key, value| {
-            let key = match self.text(key, || format!("{field} key")) {
-                Ok(key) => key,
-                Err(reason) => return self.left_out(reason),
-            };
-            let Some(value) = lower(self, &key.text, value)? else {
-                return Ok(());
-            };
-            distinct &= key.distinct && keys == Keys::Distinct;
-            match distinct {
-                true => map.insert(key.text, value),
-                false => drop(map.insert_or_replace(key.text, value)),
+        let mut copies = Copies::default();
+        if let Some((keys, pairs)) = copies.read(hash) {
+            let mut distinct = keys == Keys::Distinct;
+            for (key, value) in pairs {
+                let is_plain = match self.texts.kept(key) {
+                    Some((key, true)) if distinct => plain(self, key, value, map),
+                    _ => false,
+                };
+                if !is_plain {
+                    distinct &= self.entry(field, key, value, distinct, map, &lower)?;
+                }
             }
-            Ok(())
-        })?;
+        } else {
+            each_pair_by_ruby(hash, |key, value| {
+                self.entry(field, key, value, false, map, &lower)?;
+                Ok::<_, Failure>(())
+            })?;
+        }
         map.mark_deduped();
         Ok(())
     }
 
-    /// Lowers the value of a tag; returns `None` to leave the tag out.
+    /// Adds an entry, in place of one with the same key unless all keys are distinct. Returns whether the key is.
+    #[inline(never)]
+    fn entry<V>(
+        &mut self,
+        field: &str,
+        key: Value,
+        value: Value,
+        distinct: bool,
+        map: &mut VecMap<BytesString, V>,
+        lower: &impl Fn(&mut Self, &BytesString, Value) -> Result<Option<V>, Failure>,
+    ) -> Result<bool, Failure> {
+        let key = match self.text(key, || format!("{field} key")) {
+            Ok(key) => key,
+            Err(reason) => return self.left_out(reason).map(|()| true),
+        };
+        let Some(value) = lower(self, &key.text, value)? else {
+            return Ok(true);
+        };
+        match distinct && key.distinct {
+            true => map.insert(key.text, value),
+            false => drop(map.insert_or_replace(key.text, value)),
+        }
+        Ok(key.distinct)
+    }
+
+    /// Adds a tag whose value is text that is met all the time, or short and UTF-8. Returns whether it is.
+    ///
+    /// What is added is made where it is stored: copied from elsewhere in halves, it would have to wait for the memory.
     #[inline(always)]
+    fn plain_tag(
+        &mut self,
+        key: &'static str,
+        value: Value,
+        meta: &mut VecMap<BytesString, BytesString>,
+    ) -> bool {
+        let key = BytesString::from_static(key);
+        if let Some((value, _)) = self.texts.kept(value) {
+            meta.insert(key, BytesString::from_static(value));
+        } else if let Some(value) = self.texts.append(value) {
+            meta.insert(key, value.share());
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Adds a metric that takes no call to read. Returns whether it is one.
+    #[inline(always)]
+    fn plain_metric(
+        &mut self,
+        key: &'static str,
+        value: Value,
+        metrics: &mut VecMap<BytesString, f64>,
+    ) -> bool {
+        let number = numbers::plain_metric(value);
+        if let Some(number) = number {
+            metrics.insert(BytesString::from_static(key), number);
+        }
+        number.is_some()
+    }
+
+    /// Lowers the value of a tag; returns `None` to leave the tag out.
     pub fn tag(&mut self, key: &BytesString, value: Value) -> Result<Option<BytesString>, Failure> {
         match self.text(value, || entry("meta", key)) {
             Ok(text) => Ok(Some(text.text)),
@@ -109,20 +172,7 @@ impl Lowering<'_> {
     }
 
     /// Lowers a metric; returns `None` to leave it out.
-    #[inline(always)]
     pub fn metric(&mut self, key: &BytesString, value: Value) -> Result<Option<f64>, Failure> {
-        match numbers::plain_metric(value) {
-            Some(number) => Ok(Some(number)),
-            None => self.odd_metric(key, value),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn odd_metric(&mut self, key: &BytesString, value: Value) -> Result<Option<f64>, Failure> {
-        if self.policy == Policy::Explicit && value.is_nil() {
-            return Ok(None);
-        }
         let path = || entry("metrics", key);
         match numbers::metric(self.ruby, value, path) {
             Ok(Some(number)) => Ok(Some(number)),
@@ -130,6 +180,7 @@ impl Lowering<'_> {
                 let reason = Failure::out_of_range(path(), "a number", value);
                 self.skip(reason).map(|()| None)
             }
+            Err(_) if self.policy == Policy::Explicit && value.is_nil() => Ok(None),
             Err(reason) => self.left_out(reason).map(|()| None),
         }
     }

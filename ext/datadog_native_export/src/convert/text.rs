@@ -4,12 +4,13 @@ use super::Lowering;
 use super::string_cache::StringCache;
 use crate::errors::{Failure, Kind};
 use crate::ruby::{
-    Encodings, StringFacts, copy_text, is_ascii_only, is_exactly, symbol_text, transcode,
+    Encodings, StringFacts, append_text, copy_text, is_ascii_only, is_exactly, symbol_text,
+    transcode,
 };
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
-use pipeline::span::{TextArena, TextError};
+use pipeline::span::{Appended, TextArena, TextError};
 
 /// Names what text is made from, in errors.
 pub const TEXT: &str = "String or Symbol";
@@ -19,6 +20,26 @@ pub const TEXT: &str = "String or Symbol";
 pub struct Texts {
     pub arena: TextArena,
     cache: StringCache,
+}
+
+impl Texts {
+    /// Returns the text of a String that is met all the time, for which nothing but its address is needed, and whether
+    /// it is distinct, as in [`Text`].
+    #[inline(always)]
+    pub fn kept(&self, value: Value) -> Option<(&'static str, bool)> {
+        self.cache.kept(value)
+    }
+
+    /// Stores the text of a String that isn't frozen and is short and UTF-8, as nearly all are that don't repeat.
+    #[inline(never)]
+    pub fn append(&mut self, value: Value) -> Option<Appended<'_>> {
+        let string = RString::from_value(value)?;
+        let facts = StringFacts::of(string);
+        match facts.is_read_as_utf8() && !facts.is_frozen() {
+            true => append_text(string, &mut self.arena),
+            false => None,
+        }
+    }
 }
 
 /// Text as it is sent.
@@ -51,30 +72,11 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// For everything else, and for text that is too long.
-    #[inline(always)]
     pub fn text(&mut self, value: Value, path: impl Fn() -> String) -> Result<Text, Failure> {
-        match self.kept_text(value) {
-            Some(text) => Ok(text),
-            None => self.other_text(value, path),
+        if let Some((text, distinct)) = self.texts.kept(value) {
+            let text = BytesString::from_static(text);
+            return Ok(Text { text, distinct });
         }
-    }
-
-    /// Returns the text of a String that is met all the time, for which nothing but its address is needed.
-    #[inline(always)]
-    pub fn kept_text(&self, value: Value) -> Option<Text> {
-        let (text, distinct) = self.texts.cache.kept(value)?;
-        Some(Text {
-            text: BytesString::from_static(text),
-            distinct,
-        })
-    }
-
-    /// Lowers any other String or Symbol.
-    ///
-    /// # Errors
-    /// As [`Lowering::text`].
-    #[inline(never)]
-    pub fn other_text(&mut self, value: Value, path: impl Fn() -> String) -> Result<Text, Failure> {
         if let Some(string) = RString::from_value(value) {
             return self.string(string, path);
         }
@@ -109,14 +111,7 @@ impl Lowering<'_> {
         path: impl Fn() -> String,
     ) -> Result<Text, Failure> {
         let ruby = self.ruby;
-        let is_ascii = facts.is_known_ascii();
-        // Binary Strings, and US-ASCII ones that are broken, are taken for UTF-8.
-        let is_read_as_utf8 = is_ascii
-            || matches!(
-                facts.encoding(),
-                Encodings::UTF8 | Encodings::BINARY | Encodings::US_ASCII
-            );
-        if !is_read_as_utf8 {
+        if !facts.is_read_as_utf8() {
             return self.transcoded(string, path);
         }
         let text = copy_text(string, &mut self.texts.arena);
@@ -127,7 +122,7 @@ impl Lowering<'_> {
         let text = Text {
             text,
             distinct: facts.is_frozen()
-                && (is_ascii || facts.encoding() == Encodings::UTF8)
+                && (facts.is_known_ascii() || facts.encoding() == Encodings::UTF8)
                 && !repaired
                 && is_exactly(string, ruby.class_string()),
         };

@@ -24,28 +24,45 @@ pub enum Keys {
 ///
 /// # Errors
 /// What `each` returns, and what Ruby raises.
-#[inline]
 pub fn each_pair<E: From<Error>>(
     hash: RHash,
     mut each: impl FnMut(Keys, Value, Value) -> Result<(), E>,
 ) -> Result<(), E> {
-    if let Some(entries) = private::entries(hash) {
-        let keys = entries.keys();
-        // Copies of the entries stand on the stack, where the garbage collector finds them.
-        let mut copies = [[rb_sys::Qnil as rb_sys::VALUE; 2]; Entries::MOST_COPIED];
-        if let Some(copies) = entries.copy_to(&mut copies) {
-            for &[key, value] in copies {
-                // SAFETY: both were live when they were copied, and are kept alive by the copies since.
-                unsafe { each(keys, Value::from_raw(key), Value::from_raw(value))? };
-            }
-            std::hint::black_box(copies);
-            return Ok(());
-        }
+    let mut copies = Copies::default();
+    match copies.read(hash) {
+        Some((keys, mut pairs)) => pairs.try_for_each(|(key, value)| each(keys, key, value)),
+        None => each_pair_by_ruby(hash, |key, value| each(Keys::MayRepeat, key, value)),
     }
-    each_pair_by_ruby(hash, |key, value| each(Keys::MayRepeat, key, value))
 }
 
-/// Does the same by Ruby's own iteration.
+/// Room for copies of the entries of a Hash. It stands on the stack, where the garbage collector finds them.
+pub struct Copies([[rb_sys::VALUE; 2]; Entries::MOST_COPIED]);
+
+impl Default for Copies {
+    #[inline(always)]
+    fn default() -> Self {
+        Self([[rb_sys::Qnil as rb_sys::VALUE; 2]; Entries::MOST_COPIED])
+    }
+}
+
+impl Copies {
+    /// Copies the entries of a Hash, and tells how its keys relate. Returns `None` where they can't be read at once.
+    #[inline(always)]
+    pub fn read(&mut self, hash: RHash) -> Option<(Keys, impl Iterator<Item = (Value, Value)>)> {
+        let entries = private::entries(hash)?;
+        let copied = entries.copy_to(&mut self.0)?;
+        // SAFETY: both were live when they were copied, and are kept alive by the copies since.
+        let pair = |&[key, value]: &[rb_sys::VALUE; 2]| unsafe {
+            (Value::from_raw(key), Value::from_raw(value))
+        };
+        Some((entries.keys(), copied.iter().map(pair)))
+    }
+}
+
+/// Calls `each` with every key and value by Ruby's own iteration.
+///
+/// # Errors
+/// As [`each_pair`].
 pub fn each_pair_by_ruby<E: From<Error>, F: FnMut(Value, Value) -> Result<(), E>>(
     hash: RHash,
     each: F,

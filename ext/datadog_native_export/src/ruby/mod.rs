@@ -17,13 +17,13 @@ mod vm;
 mod wait;
 
 pub use array::values_from;
-pub use hash::{Keys, each_pair};
+pub use hash::{Copies, Keys, each_pair, each_pair_by_ruby};
 pub use instance_variables::InstanceVariables;
 pub use integer::{RubyInteger, fixnum};
 pub use slot::SharedSlot;
 pub use string::{
-    Encodings, StringFacts, copy_bytes, copy_text, has_text, is_ascii_only, keep_forever,
-    symbol_text, transcode,
+    Encodings, StringFacts, append_text, copy_bytes, copy_text, has_text, is_ascii_only,
+    keep_forever, symbol_text, transcode,
 };
 pub use time::nanoseconds;
 pub use vm::{adjust_memory, allow_ractors, at_end, check_interrupts, check_version};

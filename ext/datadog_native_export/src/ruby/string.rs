@@ -5,7 +5,7 @@ use magnus::encoding::Coderange;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, RString, Ruby, Symbol, Value};
 use pipeline::ProcessLocal;
-use pipeline::span::{TextArena, TextError};
+use pipeline::span::{Appended, TextArena, TextError};
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ffi::c_int;
@@ -71,6 +71,17 @@ impl StringFacts {
         ((self.0 & Self::ENCODING) >> SHIFT) as c_int
     }
 
+    /// Returns whether the bytes are taken as they are: binary Strings, and US-ASCII ones that are broken, are taken for
+    /// UTF-8.
+    #[inline]
+    pub fn is_read_as_utf8(self) -> bool {
+        self.is_known_ascii()
+            || matches!(
+                self.encoding(),
+                Encodings::UTF8 | Encodings::BINARY | Encodings::US_ASCII
+            )
+    }
+
     /// Returns whether Ruby has found the String to be ASCII.
     #[inline]
     pub fn is_known_ascii(self) -> bool {
@@ -121,6 +132,15 @@ pub fn copy_text(string: RString, arena: &mut TextArena) -> Result<(BytesString,
     let copied = arena.put(unsafe { string.as_slice() });
     std::hint::black_box(string);
     copied
+}
+
+/// Does the same for text that is short and UTF-8; returns `None` for other text.
+#[inline]
+pub fn append_text(string: RString, arena: &mut TextArena) -> Option<Appended<'_>> {
+    // SAFETY: as in `copy_text`.
+    let appended = arena.append(unsafe { string.as_slice() });
+    std::hint::black_box(string);
+    appended
 }
 
 /// Returns whether a String has just this text.

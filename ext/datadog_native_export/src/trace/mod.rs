@@ -96,10 +96,10 @@ impl TraceLowering<'_> {
         lowered.start = self.number(span.start_time, numbers::start)?;
         lowered.duration = self.duration(span.duration, lowered.start, span.end_time)?;
         lowered.error = self.number(span.status, |_, error| numbers::error(error))?;
-        lowered.name = self.label(span.name, "name")?;
-        lowered.service = self.label(span.service, "service")?;
-        lowered.resource = self.label(span.resource, "resource")?;
-        lowered.r#type = self.label(span.r#type, "type")?;
+        self.label(span.name, "name", &mut lowered.name)?;
+        self.label(span.service, "service", &mut lowered.service)?;
+        self.label(span.resource, "resource", &mut lowered.resource)?;
+        self.label(span.r#type, "type", &mut lowered.r#type)?;
         self.lowering.meta(span.meta, &mut lowered.meta)?;
         self.lowering.metrics(span.metrics, &mut lowered.metrics)?;
         self.meta_struct(span.metastruct, lowered)?;
@@ -161,11 +161,15 @@ impl TraceLowering<'_> {
     }
 
     #[inline(always)]
-    fn label(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
-        match self.lowering.kept_text(value) {
-            Some(text) => Ok(text.text),
-            None => self.other_label(value, field),
+    fn label(&mut self, value: Value, field: &str, label: &mut BytesString) -> Result<(), Failure> {
+        if let Some((text, _)) = self.lowering.texts.kept(value) {
+            *label = BytesString::from_static(text);
+        } else if let Some(text) = self.lowering.texts.append(value) {
+            *label = text.share();
+        } else {
+            *label = self.other_label(value, field)?;
         }
+        Ok(())
     }
 
     #[inline(never)]
