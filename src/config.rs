@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Longest path of a Unix socket: `sockaddr_un` holds 108 bytes with the closing NUL.
@@ -195,6 +196,16 @@ impl AgentUrl {
         &self.0
     }
 
+    /// Returns whether the agent's address has to be looked up.
+    pub(crate) fn has_host_name(&self) -> bool {
+        let uri = self.0.parse::<Uri>().ok();
+        let host = uri.as_ref().and_then(Uri::host);
+        host.is_some_and(|host| {
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            !self.0.starts_with("unix://") && address.parse::<IpAddr>().is_err()
+        })
+    }
+
     /// Returns the URL of one of the agent's endpoints in the form that the HTTP client takes, in
     /// which the path of a socket is the authority, in hexadecimal.
     pub fn join(&self, path: &str) -> Uri {
@@ -341,6 +352,23 @@ mod tests {
             ("unix:///run/apm.socket", "unix:///run/apm.socket"),
         ] {
             assert_eq!(AgentUrl::parse(url).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn names_have_to_be_looked_up_and_addresses_have_not() {
+        for (url, has_name) in [
+            ("http://agent:8126", true),
+            ("https://localhost", true),
+            ("http://127.0.0.1:8126", false),
+            ("http://[::1]:8126/x", false),
+            ("unix:///run/apm.socket", false),
+        ] {
+            assert_eq!(
+                AgentUrl::parse(url).unwrap().has_host_name(),
+                has_name,
+                "{url}"
+            );
         }
     }
 

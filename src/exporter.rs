@@ -36,7 +36,7 @@ impl Exporter {
     /// Creates an exporter. Threads and connections are made with the first export; what takes long
     /// and can be done before is done here, where no request waits for it.
     pub fn new(config: Config) -> Self {
-        runtime::initialise_statics();
+        runtime::initialise_process(&config.agent_url);
         Self {
             config: Arc::new(config),
             closed: AtomicBool::new(false),
@@ -84,7 +84,7 @@ impl Exporter {
         let local = self.local();
         local.queue.close();
         if !self.ensure_sending(local) {
-            local.queue.finish();
+            local.queue.finish("the sender could not be started");
         }
         Waiter::new(Arc::clone(&local.queue), WaitFor::Finished)
     }
@@ -162,7 +162,7 @@ impl Exporter {
             let queue = Arc::new(Queue::new(&self.config));
             if self.is_closed() {
                 queue.close();
-                queue.finish();
+                queue.finish("the exporter has been shut down");
             }
             Ok::<_, Infallible>(Local {
                 queue,

@@ -3,14 +3,14 @@
 //! It is never dropped: that would wait for what its threads are doing, a name look-up for
 //! instance, at a moment that a garbage collector or the end of the process chooses.
 
-use crate::process::{ProcessLocal, signals};
+use crate::config::AgentUrl;
+use crate::process::{ProcessLocal, environment, names, panics, signals};
 use crate::queue::Queue;
+use crate::report::library_log;
 use libdd_common::connector::Connector;
-use libdd_common::entity_id;
 use libdd_data_pipeline::agent_info;
 use libdd_shared_runtime::BasicRuntime;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Nothing but name look-ups blocks.
@@ -69,11 +69,11 @@ impl Runtime {
                     .worker_threads(1)
                     .max_blocking_threads(MAX_BLOCKING_THREADS)
                     .thread_name("dd-native-export")
+                    .on_thread_start(panics::report_on_this_thread)
                     .enable_all()
                     .build()
             };
-            catch_unwind(AssertUnwindSafe(build))
-                .unwrap_or_else(|_| Err(io::Error::other("no thread can be had")))
+            panics::caught(build).unwrap_or_else(|panic| Err(io::Error::other(panic)))
         })?;
         Ok(Self {
             tokio: Arc::new(tokio),
@@ -82,10 +82,15 @@ impl Runtime {
     }
 }
 
-/// Initialises the libraries' lazy statics that a sender would initialise, on the thread that may
-/// fork: in a child forked while a sender initialises one, whoever needs it waits for ever.
-pub fn initialise_statics() {
-    let _ = entity_id::get_entity_headers().count();
+/// Initialises, on the thread that may fork, everything that a sender would initialise once per
+/// process: in a child forked meanwhile, whoever needs it would wait for ever.
+pub fn initialise_process(agent: &AgentUrl) {
+    if let Some(complaint) = environment::read_entity_headers() {
+        library_log::push(complaint);
+    }
     let _ = agent_info::get_agent_info();
     let _ = Connector::default();
+    if agent.has_host_name() {
+        names::load_name_services();
+    }
 }

@@ -26,6 +26,7 @@ use super::capability::DELIVERY;
 use super::http_client::{Body, BoxFuture, HttpClient, read_body};
 use super::split;
 use crate::config::Config;
+use crate::process::panics;
 use crate::queue::{Accepted, Failure, Outcome, Tracker};
 use crate::report::printable;
 use crate::report::stats::{Loss, RequestOutcome};
@@ -262,7 +263,11 @@ impl Delivery {
     ) -> Result<Response<Bytes>, String> {
         let began = Instant::now();
         let limit = began + self.config.agent_timeout;
-        let mut request = self.http.send(part.request.clone());
+        let http = Arc::clone(&self.http);
+        let request = part.request.clone();
+        // A name cannot be looked up where no thread can be had: the HTTP library panics then.
+        let request = async move { panics::caught_in(http.send(request)).await };
+        let mut request: BoxFuture<_> = Box::pin(async { request.await.flatten() });
         let mut head = tokio::select! {
             biased;
             head = late.accepting_head() => return Ok(self.read(part, head, late.began, limit).await),

@@ -19,6 +19,8 @@ use tokio::task::JoinSet;
 /// Longer than any delivery: the trace exporter's own timeout must not cut one off.
 const LIBRARY_TIMEOUT_MS: u64 = 400 * 24 * 3_600_000;
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
+/// Panics in a row, without a payload sent in between, after which the sender stops.
+const MAX_PANICS: u32 = 10;
 /// How long the trace exporter's workers may take to stop.
 const WORKERS_STOP: Duration = Duration::from_secs(5);
 
@@ -63,27 +65,32 @@ impl Sender {
     }
 
     async fn run(self) {
-        // A panic costs the payload it happened in, which `Payload` counts, and nothing else.
-        loop {
-            match tokio::spawn(self.clone().send_all()).await {
-                Ok(exporter) => {
-                    self.queue.finish();
-                    if let Some(exporter) = exporter.and_then(Arc::into_inner) {
-                        let _ = exporter.shutdown_async(Some(WORKERS_STOP)).await;
-                    }
-                    return;
-                }
-                Err(_) => tokio::time::sleep(RESTART_PAUSE).await,
+        // A panic costs the payloads in flight, which `Payload` counts, and nothing else.
+        let mut panics = 0;
+        let mut payloads_sent = 0;
+        while let Err(panic) = tokio::spawn(self.clone().send_all()).await {
+            let sent = self.queue.stats().payloads_sent;
+            if std::mem::replace(&mut payloads_sent, sent) != sent {
+                panics = 0;
             }
+            panics += 1;
+            if panics == MAX_PANICS {
+                let detail =
+                    format!("the sender has stopped after {panics} internal errors: {panic}");
+                return self.queue.finish(&detail);
+            }
+            tokio::time::sleep(RESTART_PAUSE).await;
         }
     }
 
-    async fn send_all(self) -> Option<Arc<AgentExporter>> {
+    async fn send_all(self) {
         let mut exporter = None;
         // Payloads wait for their retries side by side; the breaker lets one at a time to the agent.
         let mut deliveries = JoinSet::new();
         while self.queue.due().await {
             self.breaker.ready().await;
+            #[cfg(test)]
+            assert_ne!(self.config.tracer.language.as_str(), "panic");
             while deliveries.try_join_next().is_some() {}
             let Some(payload) = self.queue.take() else {
                 continue;
@@ -112,7 +119,10 @@ impl Sender {
             }
         }
         while deliveries.join_next().await.is_some() {}
-        exporter
+        self.queue.finish("the exporter has been shut down");
+        if let Some(exporter) = exporter.and_then(Arc::into_inner) {
+            let _ = exporter.shutdown_async(Some(WORKERS_STOP)).await;
+        }
     }
 
     async fn deliver(self, exporter: Arc<AgentExporter>, mut payload: Payload) {
@@ -185,6 +195,7 @@ impl Sender {
 mod tests {
     use super::super::http_client::tests::{Script, ScriptedClient};
     use super::*;
+    use crate::config::HeaderText;
     use crate::report::stats::Stats;
     use crate::span::{Chunk, TraceChunks};
     use crate::testing::{chunk, chunks, config, list, named};
@@ -344,6 +355,27 @@ mod tests {
             (4, 2)
         );
         assert_eq!(stats.in_flight.spans, 0);
+    }
+
+    #[test]
+    fn a_sender_that_panics_again_and_again_stops_and_says_so() {
+        let client = ScriptedClient::new([]);
+        let always = |config: &mut Config| {
+            config.tracer.language = HeaderText::parse("panic").unwrap();
+        };
+        let all = |queue: Arc<Queue>| async move {
+            queue.push(chunks(&[3]), None);
+            let flush = queue.flush();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            assert!(flush.wait(Duration::ZERO));
+            assert!(!queue.push(chunks(&[2]), None));
+            let lines = queue.take_lines();
+            let expected = "(internal): the sender has stopped after 10 internal errors";
+            assert!(lines[0].contains(expected), "{lines:?}");
+        };
+        let stats = sending(&client, always, all);
+        assert_eq!(stats.dropped[Loss::Internal as usize], 5);
+        assert!(stats.last_error.unwrap().contains("has stopped"));
     }
 
     #[test]

@@ -72,8 +72,10 @@ struct State {
     in_flight: Vec<InFlight>,
     /// Threads to be woken when a payload is settled.
     waiters: Vec<Thread>,
+    /// Whether no more chunks are taken, and the sender ends once the queue is empty.
     closing: bool,
-    finished: bool,
+    /// Why nothing more is sent, once that is so.
+    finished: Option<String>,
     stats: Stats,
     send_times: SendTimes,
     requests: RequestOutcomes,
@@ -153,6 +155,14 @@ impl Queue {
                 responder.add(PartOutcome::Accepted { body, chunks });
             }
             return true;
+        }
+        if let Some(detail) = state.finished.clone() {
+            self.count_lost(&mut state, size.spans as u64, Loss::Internal, &detail);
+            drop(state);
+            if let Some(responder) = responder {
+                responder.add(PartOutcome::unsent(Loss::Internal, detail));
+            }
+            return false;
         }
         let chunks = chunks.into_chunks();
         if self.has_room(&state, size) {
@@ -431,18 +441,22 @@ impl Queue {
         self.lock().stats.last_error = Some(format!("the sender cannot be started: {error}"));
     }
 
-    /// Ends all waits: nothing more will be sent, usually because everything has been.
-    pub fn finish(&self) {
+    /// Ends all waits: nothing more will be sent, usually because everything has been. Chunks that
+    /// are still queued, or come later, are lost for the reason in `detail`.
+    pub fn finish(&self, detail: &str) {
         let mut state = self.lock();
-        state.finished = true;
+        state.finished = Some(detail.to_owned());
         let unsent = std::mem::take(&mut state.queued);
+        state.oldest = None;
         let spans = std::mem::take(&mut state.stats.queued).spans;
         if spans > 0 {
-            let detail = "the sender could not be started";
             self.count_lost(&mut state, spans as u64, Loss::Internal, detail);
         }
         drop(state);
         // Results are handed in before the threads that wait for them are woken.
+        for responder in unsent.iter().filter_map(|queued| queued.responder.as_ref()) {
+            responder.add(PartOutcome::unsent(Loss::Internal, detail.to_owned()));
+        }
         drop(unsent);
         self.wake_waiters();
     }

@@ -206,11 +206,20 @@ mod counts {
     }
 
     #[test]
-    fn what_is_queued_when_no_sender_can_be_started_is_an_internal_loss() {
+    fn what_is_queued_or_comes_when_nothing_is_sent_any_more_is_an_internal_loss() {
         let queue = queue(|_| ());
-        queue.push(chunks(&[1, 2]), None);
-        queue.finish();
+        let (before, slot_before) = responder();
+        queue.push(chunks(&[1, 2]), Some(before));
+        queue.finish("the sender has stopped");
         assert_eq!(dropped(&queue, Loss::Internal), 3);
+        let (after, slot_after) = responder();
+        assert!(!queue.push(chunks(&[4]), Some(after)));
+        assert_eq!(dropped(&queue, Loss::Internal), 7);
+        let lost = PartOutcome::unsent(Loss::Internal, "the sender has stopped".into());
+        for slot in [slot_before, slot_after] {
+            assert_eq!(slot.get().unwrap().result, lost);
+        }
+        assert!(queue.flush().wait(Duration::ZERO));
         assert_adds_up(&queue);
     }
 
@@ -463,7 +472,7 @@ mod waiting {
         let waiter = Waiter::new(Arc::clone(&queue), WaitFor::Finished);
         queue.close();
         assert!(!is_over(&waiter));
-        queue.finish();
+        queue.finish("");
         assert!(is_over(&waiter));
     }
 }

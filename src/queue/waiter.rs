@@ -97,7 +97,7 @@ impl Waiter {
                 state.first_number() >= *number && in_flight.all(|payload| payload.first >= *number)
             }
             WaitFor::Reply(slot) => slot.get().is_some(),
-            WaitFor::Finished => state.finished,
+            WaitFor::Finished => state.finished.is_some(),
         }
     }
 }

@@ -98,6 +98,15 @@ impl Visit for Line {
     }
 }
 
+/// Runs a test that reads the lines, which are of the process, while no other does.
+#[cfg(test)]
+pub(crate) fn exclusively(test: impl FnOnce()) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    take_lines();
+    test();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,12 +114,14 @@ mod tests {
     #[test]
     fn warnings_wait_to_be_fetched_once() {
         listen();
-        for _ in 0..3 {
-            tracing::warn!(target: "library", size = 3, "too large");
-            tracing::info!(target: "library", "all is well");
-        }
-        assert!(has_lines());
-        assert_eq!(take_lines(), ["library: too large size=3"]);
-        assert!(!has_lines());
+        exclusively(|| {
+            for _ in 0..3 {
+                tracing::warn!(target: "library", size = 3, "too large");
+                tracing::info!(target: "library", "all is well");
+            }
+            assert!(has_lines());
+            assert_eq!(take_lines(), ["library: too large size=3"]);
+            assert!(!has_lines());
+        });
     }
 }
