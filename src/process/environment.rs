@@ -60,52 +60,29 @@ fn with_value(name: &str, meanwhile: &OsStr, value: &OsStr, read: impl FnOnce())
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::in_a_process_with;
     use std::backtrace::BacktraceStatus;
-    use std::process::Command;
-
-    /// Runs the calling test once more, in a process of its own with this environment, and returns
-    /// whether this is that process.
-    fn in_a_process_with(test: &str, name: &str, value: &str) -> bool {
-        const CHILD: &str = "TEST_IS_CHILD";
-        if env::var_os(CHILD).is_some() {
-            return true;
-        }
-        let test = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
-        let status = Command::new(env::current_exe().unwrap())
-            .args([&test, "--exact", "--test-threads=1"])
-            .env(CHILD, "1")
-            .env_remove("RUST_BACKTRACE")
-            .env_remove("RUST_LIB_BACKTRACE")
-            .env(name, value)
-            .output()
-            .unwrap();
-        let output = String::from_utf8_lossy(&status.stdout);
-        assert!(
-            status.status.success() && output.contains("1 passed"),
-            "{output}"
-        );
-        false
-    }
 
     #[test]
     fn no_backtrace_is_taken_whatever_the_environment_says() {
+        let test =
+            "process::environment::tests::no_backtrace_is_taken_whatever_the_environment_says";
         for name in ["RUST_BACKTRACE", "RUST_LIB_BACKTRACE"] {
-            let test = "no_backtrace_is_taken_whatever_the_environment_says";
-            if in_a_process_with(test, name, "full") {
+            if let Some(value) = in_a_process_with(test, name, "full") {
                 disable_backtraces();
                 assert_eq!(Backtrace::capture().status(), BacktraceStatus::Disabled);
-                let kept = env::var("RUST_BACKTRACE").or(env::var("RUST_LIB_BACKTRACE"));
-                assert_eq!(kept.as_deref(), Ok("full"));
+                assert_eq!(env::var(name), Ok(value));
+                return;
             }
         }
     }
 
     #[test]
     fn an_external_env_that_cannot_be_a_header_is_left_out() {
-        let test = "an_external_env_that_cannot_be_a_header_is_left_out";
+        let test =
+            "process::environment::tests::an_external_env_that_cannot_be_a_header_is_left_out";
         for value in ["it-false,cn-web", "cn-b\u{fc}cher", "cn-a\n"] {
-            if in_a_process_with(test, EXTERNAL_ENV, value) {
-                let value = env::var(EXTERNAL_ENV).unwrap();
+            if let Some(value) = in_a_process_with(test, EXTERNAL_ENV, value) {
                 let can_be_sent = HeaderValue::from_str(&value).is_ok();
                 assert_eq!(read_entity_headers().is_none(), can_be_sent);
                 let mut headers = entity_id::get_entity_headers();

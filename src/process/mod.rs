@@ -3,6 +3,7 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod descriptors;
 pub(crate) mod environment;
 pub mod fork;
 pub(crate) mod names;

@@ -2,7 +2,7 @@
 
 use crate::report::library_log;
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, Location, PanicHookInfo, catch_unwind};
 use std::pin::pin;
@@ -11,6 +11,7 @@ use std::task::Poll;
 
 thread_local! {
     static REPORT: Cell<Report> = const { Cell::new(Report::AsEverywhere) };
+    static BEFORE_UNWINDING: RefCell<Option<Box<dyn Fn()>>> = const { RefCell::new(None) };
 }
 
 /// What is done with the text of a panic on a thread.
@@ -29,12 +30,24 @@ pub fn install_hook() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |info| match REPORT.get() {
-            Report::AsEverywhere => previous(info),
-            Report::AsLine => library_log::push(&describe(info)),
-            Report::ByCatcher => {}
+        panic::set_hook(Box::new(move |info| {
+            match REPORT.get() {
+                Report::AsEverywhere => previous(info),
+                Report::AsLine => library_log::push(&describe(info)),
+                Report::ByCatcher => {}
+            }
+            BEFORE_UNWINDING.with_borrow(|call| {
+                if let Some(call) = call {
+                    call();
+                }
+            });
         }));
     });
+}
+
+/// Has `call` run at each panic on the calling thread, before anything is unwound.
+pub fn before_unwinding(call: impl Fn() + 'static) {
+    BEFORE_UNWINDING.set(Some(Box::new(call)));
 }
 
 /// Marks the calling thread as one of this library.
@@ -112,16 +125,15 @@ mod tests {
 
     #[test]
     fn panics_on_threads_of_this_library_become_lines() {
-        library_log::exclusively(|| {
-            install_hook();
-            let ours = std::thread::spawn(|| {
-                report_on_this_thread();
-                panic!("a defect");
-            });
-            assert!(ours.join().is_err());
-            let lines = library_log::take_lines();
-            assert_eq!(lines.len(), 1);
-            assert!(lines[0].starts_with("internal error: a defect (src/process/panics.rs:"));
+        install_hook();
+        let ours = std::thread::spawn(|| {
+            report_on_this_thread();
+            panic!("a defect");
         });
+        assert!(ours.join().is_err());
+        let lines = library_log::take_lines_with("a defect");
+        assert_eq!(lines.len(), 1);
+        let expected = "internal error: a defect (src/process/panics.rs:";
+        assert!(lines[0].starts_with(expected), "{lines:?}");
     }
 }

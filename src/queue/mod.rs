@@ -22,6 +22,8 @@ pub(crate) use waiter::WaitFor;
 pub use waiter::Waiter;
 
 use crate::config::{Config, WhenFull};
+use crate::process::descriptors::Descriptors;
+use crate::process::panics;
 use crate::report::loss_log::LossLog;
 use crate::report::rates::Rates;
 use crate::report::stats::{Loss, RequestOutcome, RequestOutcomes, SendTimes, Stats};
@@ -29,7 +31,7 @@ use crate::span::{Chunk, Size, TraceChunks};
 use in_flight::InFlight;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -55,8 +57,12 @@ pub struct Queue {
     work: Notify,
     /// Whether the exporter or the process is about to end.
     closing: watch::Sender<bool>,
+    /// The descriptors that the sender needs, once it was started.
+    descriptors: OnceLock<Arc<Descriptors>>,
+    /// Whether the sender cannot be woken any more.
+    has_lost_sender: AtomicBool,
     has_lines: AtomicBool,
-    rates: Rates,
+    rates: Arc<Rates>,
 }
 
 #[derive(Default)]
@@ -123,9 +129,70 @@ impl Queue {
             state: Mutex::default(),
             work: Notify::new(),
             closing: watch::Sender::new(false),
+            descriptors: OnceLock::new(),
+            has_lost_sender: AtomicBool::new(false),
             has_lines: AtomicBool::new(false),
-            rates: Rates::default(),
+            rates: Arc::default(),
         }
+    }
+
+    /// Creates a queue in place of one whose sender is lost. Queued chunks and all counts are moved to
+    /// it; what is in flight is lost.
+    pub fn in_place_of(lost: &Self, config: &Config) -> Self {
+        let mut state = lost.lock();
+        let queued = std::mem::take(&mut state.queued);
+        // Whatever becomes of it, its loss is counted here.
+        state.in_flight.clear();
+        let successor = Self {
+            rates: Arc::clone(&lost.rates),
+            state: Mutex::new(State {
+                oldest: state.oldest.take(),
+                next_number: queued.len() as u64,
+                urgent: queued.len() as u64,
+                queued,
+                stats: std::mem::take(&mut state.stats),
+                loss_log: std::mem::take(&mut state.loss_log),
+                ..State::default()
+            }),
+            ..Self::new(config)
+        };
+        drop(state);
+        lost.wake_waiters();
+        let mut state = successor.lock();
+        let spans = std::mem::take(&mut state.stats.in_flight).spans as u64;
+        if spans > 0 {
+            let detail = "the application has closed the descriptors of the exporter";
+            successor.count_lost(&mut state, spans, Loss::Internal, detail);
+        }
+        drop(state);
+        successor
+    }
+
+    /// Notes the descriptors that the sender needs.
+    pub fn set_descriptors(&self, descriptors: Arc<Descriptors>) {
+        let _ = self.descriptors.set(descriptors);
+    }
+
+    /// Returns whether the sender cannot be woken any more: the application has closed the descriptors
+    /// that it needs.
+    pub fn has_lost_sender(&self) -> bool {
+        self.has_lost_sender.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the sender by `notify`. Without its descriptors that would panic, or write to a file of
+    /// the application's that has got the number of one of them.
+    fn wake_sender(&self, notify: impl FnOnce(&Self)) {
+        let descriptors = self.descriptors.get();
+        let are_open = descriptors.is_none_or(|descriptors| descriptors.are_open());
+        if !are_open || panics::caught(|| notify(self)).is_err() {
+            self.lose_sender();
+        }
+    }
+
+    /// Notes that the sender cannot be woken any more. Ends all waits for it.
+    pub fn lose_sender(&self) {
+        self.has_lost_sender.store(true, Ordering::Relaxed);
+        self.wake_waiters();
     }
 
     /// Returns the sampling rates of the agent's latest answer.
@@ -251,6 +318,8 @@ impl Queue {
         size: Size,
         responder: Option<Arc<Responder>>,
     ) {
+        #[cfg(test)]
+        assert_ne!(self.agent, "http://panic");
         let had_enough = state.has_enough();
         let was_empty = state.queued.is_empty();
         for chunk in chunks {
@@ -268,7 +337,7 @@ impl Queue {
         let wake = was_empty || responder.is_some() || !had_enough && state.has_enough();
         drop(state);
         if wake {
-            self.work.notify_one();
+            self.wake_sender(|queue| queue.work.notify_one());
         }
     }
 
@@ -289,7 +358,7 @@ impl Queue {
         state.urgent = state.next_number;
         let goal = WaitFor::Settled(state.next_number);
         drop(state);
-        self.work.notify_one();
+        self.wake_sender(|queue| queue.work.notify_one());
         Waiter::new(Arc::clone(self), goal)
     }
 
@@ -297,13 +366,15 @@ impl Queue {
     pub fn close(&self) {
         self.lock().closing = true;
         self.hasten();
-        self.work.notify_one();
+        self.wake_sender(|queue| queue.work.notify_one());
     }
 
     /// Notes that the process or the exporter is about to end, so that nothing is sent later than it
     /// has to be.
     pub fn hasten(&self) {
-        self.closing.send_replace(true);
+        self.wake_sender(|queue| {
+            queue.closing.send_replace(true);
+        });
     }
 
     /// Waits until the process or the exporter is about to end.
@@ -436,6 +507,20 @@ impl Queue {
         Some(Payload::new(queue, first, chunks, size, responder))
     }
 
+    /// Counts what a panic in a call of the application's has cost: chunks that were handed over and are
+    /// nowhere.
+    pub fn note_panic(&self, panic: &str) {
+        let mut state = self.lock();
+        let held = state.stats.queued.spans + state.stats.in_flight.spans;
+        let lost = state.stats.unsettled() - held as u64;
+        self.count_lost(
+            &mut state,
+            lost,
+            Loss::Internal,
+            &format!("internal error: {panic}"),
+        );
+    }
+
     /// Notes that the sender could not be started. What is queued stays queued.
     pub fn note_start_failure(&self, error: &std::io::Error) {
         self.lock().stats.last_error = Some(format!("the sender cannot be started: {error}"));
@@ -505,7 +590,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code under the lock can leave the state half changed.
+        // A panic under the lock leaves at worst chunks uncounted, which `note_panic` counts.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
