@@ -4,7 +4,7 @@ require "json"
 require "open3"
 require "tmpdir"
 
-# Transport, Writer and `enable!` next to a stand-in for dd-trace-rb. spec/integration has the same with the real one.
+# Transport, Writer and `enable!` beside a stand-in for dd-trace-rb. spec/integration has the same with the real one.
 RSpec.describe "For users of dd-trace-rb" do
   def output(script, *arguments)
     output, errors, status = run_ruby(script, *arguments)
@@ -191,11 +191,12 @@ RSpec.describe "For users of dd-trace-rb" do
     it "runs the tracer's pipeline and metrics" do
       expect(report(<<~RUBY)).to eq(accepted: 2, dropped: 0, associated: 3, names: %w[changed changed])
         writer = Writer.new
-        Datadog::Tracing::Pipeline.processor = lambda do |segment|
+        change = lambda do |segment|
           next if segment.spans.size == 3
 
           Datadog::Tracing::Segment.new([Support::TracerSpan.build(name: "changed")])
         end
+        Datadog::Tracing::Pipeline.processors = [change]
         [1, 2, 3].each { |size| writer.write(segment(size)) }
         writer.write(segment(0))
         writer.write(nil)
@@ -217,15 +218,16 @@ RSpec.describe "For users of dd-trace-rb" do
         writer.write(segment)
         writer.force_flush(timeout: 10)
         writer.stop
-        Datadog::Tracing::Pipeline.processor = ->(_) { raise "processor" }
+        Datadog::Tracing::Pipeline.processors = [->(_) { raise NotImplementedError, "processor" }]
         writer.write(segment)
-        Datadog::Tracing::Pipeline.processor = nil
+        writer.force_flush(timeout: 10)
+        Datadog::Tracing::Pipeline.processors = []
         def (Datadog::Tracing::Runtime::Metrics).associate_trace(*) = raise("metrics")
         Datadog.configuration.agent.hostname = "no host"
         2.times { writer.write(segment) }
         writer.stop
         puts JSON.generate(dropped: writer.stats[:traces_dropped] - 1, accepted: writer.stats[:traces_accepted],
-                           arrived: AGENT.spans.size, told: log.string.scan("traces are lost: agent_url").size)
+                           arrived: AGENT.spans.size, told: log.string.scan("keeps its own transport: agent_url").size)
       RUBY
     end
 
@@ -254,6 +256,35 @@ RSpec.describe "For users of dd-trace-rb" do
         ],
         stats: { ok?: 1, internal_error?: 1 },
         health: { queue_accepted: 3, queue_accepted_lengths: 3 }
+      )
+    end
+
+    it "tells of each request by what the exporter remembers of it" do
+      expect(report(<<~RUBY)).to eq(
+        class Exporter
+          private def take_outcomes
+            return [] if @taken
+
+            @taken = true
+            [[200, nil, 3, 9, 500, 0.1], [503, nil, 2, 2, 50, 0.1], [400, :refused, 4, 4, 50, 0.1],
+             [nil, :unreachable, 1, 1, 50, 0.1], [nil, :too_large, 5, 5, 50, nil], [200, nil, 1, 1, 50, 0.1]]
+          end
+        end
+        responses = nil
+        writer = Writer.new(logger: Logger.new(nil))
+        writer.events.after_send.subscribe { |_, given| responses = given }
+        writer.write(segment)
+        writer.force_flush(timeout: 10)
+        puts JSON.generate(responses: outcomes(responses), statuses: responses.map(&:code), flushed: writer.stats[:traces_flushed],
+                           too_large: Datadog.health_metrics.calls[:transport_trace_too_large],
+                           rates: responses.map { |response| !response.service_rates.nil? })
+      RUBY
+        responses: [
+          { trace_count: 3, is: ["ok?"] }, { trace_count: 2, is: ["server_error?"] },
+          { trace_count: 4, is: ["client_error?"] }, { trace_count: 1, is: ["internal_error?"] },
+          { trace_count: 1, is: ["ok?"] }
+        ],
+        statuses: [200, 503, 400, nil, 200], flushed: 8, too_large: [5], rates: [true, false, false, false, true]
       )
     end
 

@@ -12,28 +12,20 @@ module Datadog
   # {Span}s are gathered in {TraceChunks}, which an {Exporter} sends in the background. To users of
   # dd-trace-rb, {.enable!} is all there is to know.
   module NativeExport
-    # Need dd-trace-rb, which this gem never loads by itself.
-    autoload :Feedback, "datadog/native_export/feedback"
-    autoload :Tracer, "datadog/native_export/tracer"
-    autoload :Transport, "datadog/native_export/transport"
-    autoload :Writer, "datadog/native_export/writer"
-    private_constant :Feedback, :Tracer
+    # These need dd-trace-rb, which this gem never loads by itself.
+    autoload :DDTrace, "datadog/native_export/dd_trace"
+    autoload :Transport, "datadog/native_export/dd_trace/transport"
+    autoload :Writer, "datadog/native_export/dd_trace/writer"
+    private_constant :DDTrace
 
-    # Makes dd-trace-rb's tracer export through a {Writer}, now and after each `Datadog.configure`. Where
-    # that can't be, the tracer keeps its own transport, and one line in its log says why.
+    # Makes dd-trace-rb's tracer export through a {Writer}, now and after each `Datadog.configure`. Where that can't be,
+    # the tracer keeps its own transport, and one line in its log says why. What the application configures afterwards
+    # comes first: a tracer, a writer or a transport of its own, test mode, or no tracing. Then the {Writer} stands
+    # aside, with one line in the tracer's log.
     #
     # @param options [Hash{Symbol => Object}] see {Writer#initialize}
-    # @return [Boolean] whether traces are exported natively
+    # @return [Boolean] whether traces are exported natively by the tracer's present settings
     # @raise [ArgumentError, ConfigurationError] for an option that can't be used
-    def self.enable!(**options)
-      if (obstacle = Tracer.obstacle)
-        Tracer.warn("datadog-native-export: off, the tracer keeps its own transport: #{obstacle}")
-        return false
-      end
-      return true if options.empty? && Tracer.writer.is_a?(Writer)
-
-      Tracer.writer = Writer.new(**options)
-      true
-    end
+    def self.enable!(**options) = DDTrace::Enable.call(**options)
   end
 end

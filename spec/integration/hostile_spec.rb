@@ -12,26 +12,18 @@ RSpec.describe "Generated spans" do
 
   let(:agent) { Support::TestAgent.shared }
   let(:token) { agent.start_session }
-  let(:exporter) { Datadog::NativeExport::Exporter.new(agent_url: agent.url, test_session_token: token) }
+  # The test agent takes its time to look at so much.
+  let(:exporter) { build_exporter(test_session_token: token, span_events: true, agent_timeout: 60, retry_deadline: 60) }
 
   # Sends each span in a chunk of its own and returns them as they arrived.
   def round_trip(fields)
-    wait_until { typed_events? }
-    before = agent.requests(token).size
     chunks = fields.each_with_object(Datadog::NativeExport::TraceChunks.new) do |span, all|
       all.begin_chunk << Datadog::NativeExport::Span.new(**span)
     end
     response = exporter.send_trace_chunks(chunks, timeout: 60)
     raise response.error unless response.ok?
 
-    agent.requests(token).drop(before).flat_map { |request| MessagePack.unpack(request["body"]).map(&:first) }
-  end
-
-  # Events are sent as JSON until the agent has said that it takes them.
-  def typed_events?
-    span = build_span.add_event(name: "probe", time_unix_nano: 1)
-    exporter.send_trace_chunks(Datadog::NativeExport::TraceChunks.new.begin_chunk << span, timeout: 10)
-    MessagePack.unpack(agent.requests(token).last["body"]).dig(0, 0).key?("span_events")
+    agent.requests(token).flat_map { |request| MessagePack.unpack(request["body"]).map(&:first) }
   end
 
   def expect_arrival(fields)

@@ -18,13 +18,16 @@ module Datadog
   end
 
   Agent = Struct.new(:hostname, :port, :uds_path, :ssl, :timeout_seconds, keyword_init: true)
+  TestMode = Struct.new(:enabled, :async, :writer_options)
+  TracingSettings = Struct.new(:enabled, :instance, :test_mode, :writer, :writer_options)
   Settings = Struct.new(:tracing, :agent)
 
   class << self
     attr_writer :logger
 
     def configuration
-      @configuration ||= Settings.new(Struct.new(:writer).new, Agent.new(hostname: "127.0.0.1", timeout_seconds: 3))
+      @configuration ||= Settings.new(TracingSettings.new(true, nil, TestMode.new),
+                                      Agent.new(hostname: "127.0.0.1", timeout_seconds: 3))
     end
 
     def configure = yield(configuration)
@@ -34,6 +37,7 @@ module Datadog
     private
 
     def components? = false
+    def components(**) = nil
   end
 
   module Core
@@ -51,10 +55,18 @@ module Datadog
     end
 
     module Pipeline
-      class << self
-        attr_accessor :processor
+      @processors = []
 
-        def process!(segments) = processor ? segments.filter_map(&processor) : segments
+      class << self
+        attr_writer :processors
+
+        def process!(segments) = segments.filter_map { |segment| @processors.reduce(segment) { |s, p| p.call(s) } }
+      end
+    end
+
+    module Contrib
+      module Component
+        def self.register(*) = nil
       end
     end
 
@@ -86,10 +98,15 @@ module Datadog
 
     module Writer
       class Events
-        def after_send = self
-        def subscribe(&block) = subscriptions << block
-        def publish(*arguments) = subscriptions.each { |block| block.call(*arguments) }
-        def subscriptions = @subscriptions ||= []
+        class AfterSend
+          attr_reader :subscriptions
+
+          def initialize = @subscriptions = []
+          def subscribe(&block) = subscriptions << block
+          def publish(*arguments) = subscriptions.each { |block| block.call(*arguments) }
+        end
+
+        attr_reader :after_send
       end
     end
   end

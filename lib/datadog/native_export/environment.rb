@@ -1,22 +1,86 @@
 # frozen_string_literal: true
 
+require "uri"
+
 module Datadog
   module NativeExport
     # Where the agent is, by the variables that all Datadog tracers read.
     module Environment
       DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
+      DEFAULT_HOST = "127.0.0.1"
+      DEFAULT_PORT = 8126
+      # Neither a host name nor an IP address has any other character.
+      HOST = /\A[\w.:\[\]-]+\z/
+      # `sockaddr_un` holds 108 bytes with the closing NUL.
+      LONGEST_SOCKET_PATH = 107
+      private_constant :DEFAULT_HOST, :DEFAULT_PORT, :HOST, :LONGEST_SOCKET_PATH
 
-      # @param env [Hash{String => String}]
-      # @return [String] `DD_TRACE_AGENT_URL`; or else `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; or
-      #   else the agent's default Unix socket where there is one; or else `http://127.0.0.1:8126`
-      def self.agent_url(env = ENV)
-        url, host, port = env.values_at("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
-                             .map { |value| value unless value.to_s.empty? }
-        return url if url
-        return "unix://#{DEFAULT_SOCKET}" if host.nil? && port.nil? && File.socket?(DEFAULT_SOCKET)
+      class << self
+        # Reads where the agent is as dd-trace-rb does. A variable that can't be used is ignored.
+        #
+        # @param env [Hash{String => String}]
+        # @yieldparam warning [String] why a variable is ignored, naming it
+        # @return [String] `DD_TRACE_AGENT_URL` (`http://host:port`, `https://host:port` or `unix:path`); or else
+        #   `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; or else the agent's default Unix socket where there is one; or
+        #   else `http://127.0.0.1:8126`
+        def agent_url(env = ENV, &warn)
+          warn ||= proc {}
+          url, host, port = env.values_at("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
+                               .map { |value| value.to_s.strip }
+          host = host(host, &warn)
+          port = port(port, &warn)
+          from_url(url, &warn) || default_socket(host, port) || "http://#{host || DEFAULT_HOST}:#{port || DEFAULT_PORT}"
+        end
 
-        host = "[#{host}]" if host&.include?(":") && !host.start_with?("[")
-        "http://#{host || "127.0.0.1"}:#{port || 8126}"
+        private
+
+        def from_url(text, &warn)
+          return if text.empty?
+
+          case text
+          when /\Aunix:/i then socket_url(text.sub(%r{\Aunix:(//)?}i, ""))
+          when %r{\Ahttps?://}i then http_url(URI.parse(text))
+          end || ignore("DD_TRACE_AGENT_URL", "neither http(s)://host:port nor unix:///path/to/socket", &warn)
+        rescue URI::Error
+          ignore("DD_TRACE_AGENT_URL", "not a URL", &warn)
+        end
+
+        # A path is meant to be relative to the working directory, which may change later.
+        def socket_url(path)
+          absolute = File.absolute_path(path)
+          "unix://#{absolute}" if !path.empty? && absolute.bytesize <= LONGEST_SOCKET_PATH
+        end
+
+        def http_url(uri)
+          "#{uri.scheme}://#{uri.host}:#{uri.port}" if uri.host.to_s.match?(HOST) && uri.port.between?(1, 65_535)
+        end
+
+        def default_socket(host, port)
+          "unix://#{DEFAULT_SOCKET}" if host.nil? && port.nil? && File.socket?(DEFAULT_SOCKET)
+        end
+
+        def host(text, &warn)
+          return if text.empty?
+          return ignore("DD_AGENT_HOST", "not a host", &warn) unless text.match?(HOST)
+
+          text.include?(":") && !text.start_with?("[") ? "[#{text}]" : text
+        end
+
+        # Kubernetes sets the port to `tcp://10.3.0.7:8126` by itself where a Service is called dd-trace-agent.
+        def port(text, &warn)
+          return if text.empty?
+
+          port = Integer(text, exception: false)
+          return port if port&.between?(1, 65_535)
+
+          ignore("DD_TRACE_AGENT_PORT", "not a port", &warn)
+        end
+
+        # The value isn't shown, since a URL may hold a password.
+        def ignore(variable, problem)
+          yield "#{variable} is #{problem}, and is ignored"
+          nil
+        end
       end
     end
   end

@@ -2,80 +2,67 @@
 
 module Datadog
   module NativeExport
-    # Sends {TraceChunks} to the agent, in the background.
+    # Sends {TraceChunks} to the agent in the background.
     #
-    # Made once and shared by all threads. A forked child uses the same object: it starts afresh
-    # there, with an empty queue and connections of its own.
+    # One exporter serves all threads of a process. A forked child goes on using the same object: in the child it
+    # starts with an empty queue, zeroed counts and new connections.
     class Exporter
       # @!method export(chunks)
-      #   Queues chunks to be sent. Never waits, and raises for nothing but its argument.
+      #   Queues chunks to be sent. Never waits, and never raises because of the exporter's state.
       #   @param chunks [TraceChunks] consumed, whatever is returned
-      #   @return [Boolean] whether all chunks were taken. Those that weren't are counted in {#stats}:
-      #     the queue was full, or the exporter had been shut down.
+      #   @return [Boolean] whether all chunks were queued. The others are counted in {#stats} as `queue_full`,
+      #     or as `closed` after {#shutdown}.
       #   @raise [TypeError, ConsumedError]
       #
       # @!method closed?
       #   @return [Boolean] whether {#shutdown} was called
       #
       # @!method agent_url
-      #   @return [String]
+      #   @return [String] the URL traces are sent to
       #
       # @!method stats
-      #   Counts since the exporter was made, in this process. When nothing is on its way,
-      #   `spans_exported == spans_sent + spans_dropped + spans_queued`.
-      #   @return [Hash{Symbol => Object}] frozen:
-      #     - `spans_queued`, `chunks_queued`, `bytes_queued` (of memory): waiting now
-      #     - `spans_exported`: handed over, taken or not
-      #     - `spans_sent`: accepted by the agent
-      #     - `spans_dropped`, and `dropped`, a Hash of the reasons: `queue_full`, `too_large` (one
-      #       trace beyond what an agent takes), `refused` (by the agent), `unreachable` (no answer),
-      #       `closed` (after {#shutdown}), `invalid` (refused by {TraceChunks#push_trace}), `internal` (a
-      #       defect of this gem)
-      #     - `values_repaired`, `values_left_out`: tags and metrics with broken text, or that can't
-      #       be sent
-      #     - `payloads_sent`, `bytes_sent` (of request bodies), `retries`
-      #     - `send_time_p50` (of the latest 128 requests), `send_time_max`: Float seconds or nil
-      #     - `last_error`: String or nil
+      #   Counts since the exporter was created, in this process. {file:docs/operations.md} explains each of them.
+      #   @return [Hash{Symbol => Integer, Float, String, Hash, nil}] frozen
 
-      # Seconds in a year: no setting needs more, and clocks can add it.
+      # A year in seconds. No setting needs more, and adding it to a clock's time can't overflow.
+      # @api private
       LONGEST = 31_536_000
-      private_constant :LONGEST
+      # @api private
+      MAX_QUEUE_SPANS = 100_000
 
       # @!method service_rates
-      #   The sampling rates of the agent's latest answer that had any. Cheap enough for every trace.
-      #   @return [Hash{String => Float}, nil] by `"service:S,env:E"`, frozen
+      #   Returns the sampling rates from the latest answer of the agent that contained any. Cheap enough to be
+      #   called for every trace.
+      #   @return [Hash{String => Float}, nil] rates from 0.0 to 1.0 by `"service:S,env:E"`, frozen; nil if the
+      #     agent has sent none
 
-      # All options are keywords and optional.
+      # Starts no thread and opens no connection; the first export does. {file:docs/reference.md} explains each
+      # option and its default.
       #
-      # @param agent_url [String] `http://host:port`, `https://host:port` or `unix:///path/to/socket`; by
-      #   default what the environment says, see {Environment.agent_url}. For TLS the system's
-      #   certificates are trusted, or those in `SSL_CERT_FILE`.
-      # @param agent_timeout [Numeric] seconds one request may take
-      # @param flush_interval [Numeric] seconds chunks wait at most before they are sent
-      # @param shutdown_timeout [Numeric] seconds the end of the process waits at most for what is
-      #   queued
-      # @param max_queue_spans [Integer] spans held at most, waiting and on their way
-      # @param max_queue_bytes [Integer] bytes of memory they take at most
-      # @param when_full [:drop_newest, :drop_oldest] what is given up when the queue is full: the chunks
-      #   that find no room, or those that have waited longest
-      # @param max_payload_bytes [Integer] size that the body of one request is filled up to
-      # @param retry_deadline [Numeric] seconds a payload is tried for
-      # @param logger [#warn, nil] told of losses when they begin and end; by default a Logger to
-      #   standard error
-      # @param tracer_version [String] version of the tracer that makes the spans
-      # @param headers [Hash{String => String}] sent with every request, in place of the gem's own of the same name
-      # @param span_events [Boolean, nil] whether span events are sent as such, or else as JSON in the tag
-      #   `events`; nil for what the agent says it takes
-      # @param client_computed_top_level [Boolean] whether the tracer has marked the top-level spans
-      #   (`_dd.top_level`), so that the agent need not look for them
-      # @param client_computed_stats [Boolean] whether the agent is to compute no statistics of what it gets
-      # @param test_session_token [String, nil] by which `ddapm-test-agent` tells tests apart
-      # @raise [ConfigurationError] for a value that can't be used, naming the option
-      def initialize(agent_url: Environment.agent_url, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
-                     max_queue_spans: 100_000, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
+      # @param agent_url [String, nil] nil for what the environment says, see {Environment.agent_url}
+      # @param agent_timeout [Numeric] seconds
+      # @param flush_interval [Numeric] seconds
+      # @param shutdown_timeout [Numeric] seconds
+      # @param max_queue_spans [Integer]
+      # @param max_queue_bytes [Integer]
+      # @param when_full [:drop_newest, :drop_oldest]
+      # @param max_payload_bytes [Integer]
+      # @param retry_deadline [Numeric] seconds
+      # @param logger [#warn, nil] called on a thread of its own; nil for a Logger to standard error
+      # @param tracer_version [String]
+      # @param headers [Hash{String => String}]
+      # @param span_events [Boolean, nil]
+      # @param client_computed_top_level [Boolean]
+      # @param client_computed_stats [Boolean]
+      # @param test_session_token [String, nil]
+      # @raise [ConfigurationError] if a value can't be used; the message names the option
+      def initialize(agent_url: nil, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
+                     max_queue_spans: MAX_QUEUE_SPANS, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
                      tracer_version: VERSION, headers: {}, span_events: nil, client_computed_top_level: false,
                      client_computed_stats: false, test_session_token: nil)
+        warnings = []
+        agent_url ||= Environment.agent_url { |warning| warnings << warning }
         configure(
           agent_url: text(:agent_url, agent_url),
           agent_timeout: seconds(:agent_timeout, agent_timeout),
@@ -98,13 +85,14 @@ module Datadog
           interpreter_vendor: RUBY_ENGINE
         )
         Registry.add(self, logger)
+        log(warnings)
       end
 
-      # Sends chunks now and waits for the answer, without holding up other threads.
+      # Sends chunks at once and waits for the agent's answer. Other Ruby threads run meanwhile.
       #
-      # @param chunks [TraceChunks] consumed
-      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes. When it
-      #   runs out the chunks stay on their way, and are counted when they arrive or fail.
+      # @param chunks [TraceChunks] consumed, unless one of the errors below is raised
+      # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit. When the time runs out, sending
+      #   goes on in the background and the outcome is counted in {#stats}.
       # @return [Response]
       # @raise [ClosedError] after {#shutdown}
       # @raise [TypeError, ArgumentError, ConsumedError]
@@ -112,7 +100,7 @@ module Datadog
         limit = limit(timeout)
         trace_count = chunks.size if chunks.is_a?(TraceChunks)
         answer = send_and_wait(chunks, limit)
-        report
+        report_and_wait
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
         loss, detail, status, payload, accepted_count = answer
@@ -120,61 +108,74 @@ module Datadog
         Response.new(trace_count:, accepted_count:, status:, payload:, loss:, error:)
       end
 
-      # Sends what is queued now and waits until all of it has been answered for.
+      # Sends all queued chunks at once and waits until each is sent or lost.
       #
-      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
-      # @return [Boolean] false when the time ran out; sending goes on
+      # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit
+      # @return [Boolean] false if the time ran out; sending goes on in the background
       # @raise [ClosedError] after {#shutdown}
       # @raise [TypeError, ArgumentError]
       def flush(timeout: nil)
         flush_and_wait(limit(timeout))
       ensure
-        report
+        report_and_wait
       end
 
-      # Takes nothing more, sends what is queued and ends. Calling it again waits again.
+      # Stops accepting chunks, sends those that are queued and waits until each is sent or lost. May be called
+      # again, to wait again.
       #
-      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
-      # @return [Boolean] false when the time ran out; sending goes on
+      # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit
+      # @return [Boolean] false if the time ran out; sending goes on in the background
       # @raise [TypeError, ArgumentError]
       def shutdown(timeout: nil)
         shutdown_and_wait(limit(timeout))
       ensure
-        report
+        report_and_wait
       end
 
       def inspect
-        "#<#{self.class} #{agent_url}#{" closed" if closed?}>"
+        "#<#{self.class} #{address}#{" closed" if closed?}>"
       rescue Error
         "#<#{self.class} not initialized>"
       end
 
       private
 
-      # An exporter owns its queue.
+      # A copy would be a second owner of the queue.
       def initialize_copy(_)
         raise TypeError, "can't copy #{self.class}"
       end
 
-      # Hands lines that came up on other threads to the logger. Whatever that does must not reach
-      # the application, which was merely exporting.
+      # Has the lines that native threads have left logged. Called by {#export} when there are some, so that it may
+      # neither wait nor raise.
       def report
-        return if Registry.in_trap? || !Registry.here?
-
-        take_lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
-      rescue StandardError
-        nil
+        LogThread.post(object_id) { log_now(take_lines) } if loggable?
       end
 
-      # The last chance to tell: what is still on its way is lost with the process. Returns how many
-      # spans that are.
+      # Does the same in calls that may wait. What they return is logged by then, unless the logger takes long.
+      def report_and_wait
+        return unless loggable?
+
+        log(take_lines)
+        LogThread.wait
+      end
+
+      # Logs the lines that are left, and what is lost with the process.
       def report_at_exit
-        report
-        exported, sent, dropped = stats.values_at(:spans_exported, :spans_sent, :spans_dropped)
-        unsent = exported - sent - dropped
-        Registry.tell_loss(unsent) { Registry.logger(self) }
-        unsent
+        log(take_lines)
+        line = take_unsent_line
+        log([line]) if line
       end
+
+      def log(lines)
+        LogThread.post { log_now(lines) } if lines.any? && loggable?
+      end
+
+      def log_now(lines)
+        lines.each { |line| Registry.logger(self).warn("datadog-native-export: #{line}") }
+      end
+
+      # The interrupted thread may hold the logger's lock, and loggers live on the main Ractor.
+      def loggable? = Registry.main_ractor? && !Registry.in_trap?
 
       def timed_out(timeout)
         TimeoutError.new("no answer within #{timeout} s; the chunks are still on their way")
@@ -207,7 +208,7 @@ module Datadog
       end
 
       def headers(value)
-        refuse(:headers, "a Hash of Strings", value) unless value.is_a?(Hash)
+        refuse(:headers, "a Hash of Strings", value, describe(value)) unless value.is_a?(Hash)
 
         value.to_h { |name, content| [text(:headers, name), text(:headers, content)] }
       end
@@ -216,15 +217,24 @@ module Datadog
         text = value.encode(Encoding::UTF_8) if value.is_a?(String)
         return text if text&.valid_encoding?
 
-        refuse(option, "a String", value)
+        refuse(option, "a String", value, describe(value))
       rescue EncodingError
-        refuse(option, "a String", value)
+        refuse(option, "a String", value, describe(value))
       end
 
       def real?(value) = value.is_a?(Numeric) && value.real?
 
-      def refuse(option, expected, value)
-        raise ConfigurationError, "#{option}: expected #{expected}, got #{value.inspect}"
+      def refuse(option, expected, value, shown = value.inspect)
+        raise ConfigurationError, "#{option}: expected #{expected}, got #{shown}"
+      end
+
+      # For values that may hold a secret: the password in a URL, a header, a token.
+      def describe(value)
+        case value
+        when Numeric, true, false, nil then value.inspect
+        when String then "a String#{" that is not valid #{value.encoding}" unless value.valid_encoding?}"
+        else value.class.to_s
+        end
       end
     end
   end

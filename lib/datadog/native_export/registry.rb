@@ -1,22 +1,30 @@
 # frozen_string_literal: true
 
+require "logger"
+require_relative "log_thread"
+
 module Datadog
   module NativeExport
-    # The exporters of this process, with their loggers: what a shareable exporter can't hold itself.
-    # Lives on the main Ractor.
+    # The exporters of this process, with their loggers: a shareable exporter can't hold one itself. Lives on the main
+    # Ractor.
     #
-    # At the end of the process what is queued is sent, for as long as the longest `shutdown_timeout`.
-    # Exporters stay open, since what runs at exit after this may export more.
+    # At the end of the process sends what is queued, for as long as the longest `shutdown_timeout`. Exporters stay
+    # open, since handlers that run later may export more.
     # @api private
     module Registry
       MAIN = Ractor.current
+      private_constant :MAIN
 
       @exporters = ObjectSpace::WeakMap.new
       @loggers = {}
+      @drained = ObjectSpace::WeakMap.new
 
       class << self
+        # @param exporter [Exporter]
+        # @param logger [#warn, nil] nil for standard error
+        # @return [void]
         def add(exporter, logger)
-          return unless here?
+          return unless main_ractor?
 
           # In Ruby 3.1 a key may be one that was collected, unless its value was, too.
           @exporters[exporter] = exporter
@@ -27,29 +35,24 @@ module Datadog
           ObjectSpace.define_finalizer(exporter, forget(id))
         end
 
+        # @return [#warn]
         def logger(exporter)
           id = exporter.object_id
           @loggers.fetch(id) { default_logger }
         end
 
-        # Whether this is the Ractor that the registry lives on.
-        def here? = Ractor.current == MAIN
-
-        def flush
-          unsent = NativeExport.flush_all
-          told = @exporters.values.sum { |exporter| exporter.__send__(:report_at_exit) }
-          # Those of exporters that nobody holds any more.
-          tell_loss(unsent - told) { default_logger }
+        # Drains an object before exporters are flushed at the end of the process, unless it was collected.
+        #
+        # @param object [#drain] called with the seconds it may take
+        # @return [void]
+        def drain_at_exit(object)
+          @drained[object] = object
         end
 
-        # A logger that fails must not change how the process ends.
-        def tell_loss(spans)
-          yield.warn("datadog-native-export: #{spans} spans are lost: the process ends") if spans.positive?
-        rescue StandardError
-          nil
-        end
+        # @return [Boolean] whether this is the Ractor that the registry lives on
+        def main_ractor? = Ractor.current == MAIN
 
-        # A Logger takes a lock, which Ruby forbids in a signal handler.
+        # @return [Boolean] whether a signal is being handled, where Ruby forbids to take a Mutex
         def in_trap?
           Mutex.new.lock
           false
@@ -57,15 +60,23 @@ module Datadog
           true
         end
 
+        # Sends what is queued and logs what is lost with the process.
+        #
+        # @return [void]
+        def flush
+          @drained.values.each { |object| object.drain(LogThread::PATIENCE) } # rubocop:disable Style/HashEachMethods
+          NativeExport.flush_all
+          @exporters.each_value { |exporter| exporter.__send__(:report_at_exit) }
+          # The others are of exporters that were collected.
+          NativeExport.take_unsent_lines.each { |line| LogThread.post { log_unsent(line) } }
+          LogThread.wait
+        end
+
         private
 
-        def default_logger
-          # Where a child ends that a signal handler forked. Not even `require` works there.
-          return Kernel if in_trap?
+        def log_unsent(line) = default_logger.warn("datadog-native-export: #{line}")
 
-          require "logger"
-          Logger.new($stderr)
-        end
+        def default_logger = Logger.new($stderr)
 
         def forget(id) = ->(_) { @loggers.delete(id) }
       end

@@ -13,7 +13,9 @@ RSpec.describe "dd-trace-rb's" do
           c.logger.level = Logger::WARN
           #{lines.join("\n")}
         end
-        puts JSON.generate(Datadog::NativeExport.const_get(:Tracer).options.except(:logger))
+        Datadog::NativeExport::Transport # loads it
+        settings = Datadog::NativeExport.const_get(:DDTrace).const_get(:Settings)
+        puts JSON.generate(settings.new(Datadog.configuration).exporter_options.except(:logger))
       RUBY
     end
 

@@ -22,7 +22,7 @@ module Child
   module_function
 
   # Exports traces in the way that this child was started for.
-  def export_by(settings, way: WAY, **options)
+  def export_by(settings, way: WAY, refusable: false, **options)
     case way
     when "http"
       headers = { "X-Datadog-Test-Session-Token" => TOKEN }
@@ -33,7 +33,7 @@ module Child
     when "writer"
       settings.tracing.writer = Datadog::NativeExport::Writer.new(**SESSION, **options)
     when "enable"
-      Datadog::NativeExport.enable!(**SESSION, **options) or raise "not enabled"
+      Datadog::NativeExport.enable!(**SESSION, **options) or refusable or raise "not enabled"
     end
   end
 

@@ -1,0 +1,170 @@
+# frozen_string_literal: true
+
+module Datadog
+  module NativeExport
+    module DDTrace
+      # Runs the application's `before_flush` processors on a Ruby thread of its own, as the tracer's own writer does:
+      # they may take their time, and dd-trace-rb runs them one at a time, so that each request would wait for those
+      # of all others. The thread starts with the first trace that needs it, in each process anew.
+      # @api private
+      class Processing
+        # Traces that wait at most, as in the tracer's own buffer.
+        LIMIT = 1_000
+        # How many times in a row spans are processed that processors have made.
+        GENERATIONS = 8
+        # Seconds between two looks at whether traces are processed: in a signal handler, where a condition variable
+        # can't be used, there is nothing better.
+        STEP = 0.005
+        # Tells when all that was added before it is processed.
+        Marker = Struct.new(:reached)
+        # Of one process: what its parent has not processed is the parent's.
+        Backlog = Struct.new(:pid, :queue, :made, :thread)
+        private_constant :GENERATIONS, :STEP, :Marker, :Backlog
+
+        # Returns whether there are processors. Versions that keep them elsewhere are taken to have some.
+        #
+        # @return [Boolean]
+        def self.needed?
+          processors = Datadog::Tracing::Pipeline.instance_variable_get(:@processors)
+          processors.nil? || !processors.empty?
+        end
+
+        # @param deliver [#call] takes the Array of segments that processors have made of one
+        # @param drop [#call] takes a number of traces that are lost
+        def initialize(deliver:, drop:)
+          @deliver = deliver
+          @drop = drop
+          @lost = 0
+          @starting = Mutex.new
+          @backlog = nil
+          Registry.drain_at_exit(self)
+        end
+
+        # Never waits for a processor.
+        #
+        # @param segment [Datadog::Tracing::TraceSegment]
+        # @return [void]
+        def add(segment)
+          backlog = present
+          # A processor's own trace is next, and not the last of many: more of them may come of it.
+          return backlog.made << segment if backlog.thread.equal?(Thread.current)
+          return lose if backlog.queue.size >= LIMIT
+
+          recover if @lost.positive? && backlog.queue.size <= LIMIT / 2
+          backlog.queue << segment
+          start(backlog)
+        end
+
+        # Waits until what was added so far is processed.
+        #
+        # @param timeout [Numeric, nil] seconds to wait at most
+        # @return [Boolean] false when the time ran out
+        def drain(timeout)
+          backlog = present
+          return true if backlog.thread.nil? || backlog.thread.equal?(Thread.current)
+
+          deadline = timeout && (Clock.now + timeout)
+          backlog.queue << (marker = Marker.new(false))
+          until marker.reached
+            return false if deadline && Clock.now >= deadline
+
+            start(backlog)
+            sleep(STEP)
+          end
+          true
+        end
+
+        # Ends the thread when it is done with what it has.
+        #
+        # @return [void]
+        def close
+          backlog = present
+          backlog.queue << nil if backlog.thread
+        end
+
+        # @return [Integer] number of traces that wait
+        def size = present.queue.size
+
+        private
+
+        def present
+          pid = Process.pid
+          @backlog = Backlog.new(pid, Thread::Queue.new, [], nil) unless @backlog&.pid == pid
+          @backlog
+        end
+
+        # Not by `synchronize`, which isn't allowed in a signal handler. Where another thread is about to start one,
+        # this need not. An interrupt must not leave the lock taken.
+        def start(backlog)
+          return if backlog.thread&.alive? || @starting.owned?
+
+          begin
+            launch(backlog) if @starting.try_lock && !backlog.thread&.alive?
+          ensure
+            @starting.unlock if @starting.owned?
+          end
+        end
+
+        def launch(backlog)
+          thread = Thread.new do
+            backlog.thread = Thread.current
+            work(backlog)
+          end
+          thread.name = "Datadog::NativeExport processors"
+          # Puma warns of threads that a fork would end. This one starts anew in a child.
+          thread.thread_variable_set(:fork_safe, true)
+          thread.report_on_exception = false
+          backlog.thread = thread
+        end
+
+        def work(backlog)
+          loop do
+            case item = backlog.queue.pop
+            when Marker then item.reached = true
+            when nil then return if ended?(backlog)
+            else process(backlog, item)
+            end
+          end
+        end
+
+        # First there is no thread, then it is seen whether there is work: what comes in between starts another.
+        def ended?(backlog)
+          backlog.thread = nil
+          return true if backlog.queue.empty?
+
+          backlog.thread = Thread.current
+          false
+        end
+
+        def process(backlog, segment)
+          run([segment])
+          GENERATIONS.times { run(backlog.made.shift(backlog.made.size)) }
+          @drop.call(backlog.made.size) unless backlog.made.empty?
+          backlog.made.clear
+        end
+
+        # Whatever a processor raises costs no other trace.
+        def run(segments)
+          segments.each do |segment|
+            @deliver.call(Datadog::Tracing::Pipeline.process!([segment]))
+          rescue Exception => e # rubocop:disable Lint/RescueException
+            @drop.call(1)
+            Log.debug(e)
+          end
+        end
+
+        def lose
+          @drop.call(1)
+          @lost += 1
+          Log.later("Traces are being lost: before_flush processors are too slow. More are counted.") if @lost == 1
+        end
+
+        def recover
+          lost = @lost
+          @lost = 0
+          Log.later("before_flush processors keep up again; #{lost} traces were lost.")
+        end
+      end
+    end
+  end
+end
