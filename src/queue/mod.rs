@@ -6,11 +6,20 @@
 //!
 //! Chunks are numbered in the order in which they came, leave from the front only, and leave as
 //! payloads: as many at once as the size of a request allows.
+//!
+//! - [`push`]: what is taken, and what is given up, when the queue is full.
+//! - [`take`]: when chunks are due, and which of them share a request.
+//! - [`in_flight`]: what becomes of a payload.
+//! - [`waiter`]: how threads wait for that.
+//! - [`lost_sender`]: what happens if the sender cannot be woken any more.
 
 mod in_flight;
 mod interrupt;
+mod lost_sender;
 mod outcome;
+mod push;
 mod reply;
+mod take;
 mod waiter;
 
 pub(crate) use in_flight::{Payload, Tracker};
@@ -23,11 +32,10 @@ pub use waiter::Waiter;
 
 use crate::config::{Config, WhenFull};
 use crate::process::descriptors::Descriptors;
-use crate::process::panics;
 use crate::report::loss_log::LossLog;
 use crate::report::rates::Rates;
 use crate::report::stats::{Loss, RequestOutcome, RequestOutcomes, SendTimes, Stats};
-use crate::span::{Chunk, Size, TraceChunks};
+use crate::span::Chunk;
 use in_flight::InFlight;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,9 +47,6 @@ use tokio::time::Instant;
 
 /// Bytes on the wire from which the queue is sent before its time.
 const SEND_EARLY_BYTES: usize = 1024 * 1024;
-
-/// The largest request that an agent takes (`max_request_bytes` of the Go agent).
-pub(crate) const AGENT_MAX_BYTES: usize = 25 * 1024 * 1024;
 
 pub struct Queue {
     /// Address of the agent, for messages.
@@ -106,16 +111,6 @@ impl State {
     }
 }
 
-/// When there is something to send.
-enum Due {
-    Now,
-    At(Instant),
-    /// Nothing is queued.
-    Unknown,
-    /// Nothing is queued, and nothing will be.
-    Never,
-}
-
 impl Queue {
     pub fn new(config: &Config) -> Self {
         Self {
@@ -136,220 +131,9 @@ impl Queue {
         }
     }
 
-    /// Creates a queue in place of one whose sender is lost. Queued chunks and all counts are moved to
-    /// it; what is in flight is lost.
-    pub fn in_place_of(lost: &Self, config: &Config) -> Self {
-        let mut state = lost.lock();
-        let queued = std::mem::take(&mut state.queued);
-        // Whatever becomes of it, its loss is counted here.
-        state.in_flight.clear();
-        let successor = Self {
-            rates: Arc::clone(&lost.rates),
-            state: Mutex::new(State {
-                oldest: state.oldest.take(),
-                next_number: queued.len() as u64,
-                urgent: queued.len() as u64,
-                queued,
-                stats: std::mem::take(&mut state.stats),
-                loss_log: std::mem::take(&mut state.loss_log),
-                ..State::default()
-            }),
-            ..Self::new(config)
-        };
-        drop(state);
-        lost.wake_waiters();
-        let mut state = successor.lock();
-        let spans = std::mem::take(&mut state.stats.in_flight).spans as u64;
-        if spans > 0 {
-            let detail = "the application has closed the descriptors of the exporter";
-            successor.count_lost(&mut state, spans, Loss::Internal, detail);
-        }
-        drop(state);
-        successor
-    }
-
-    /// Notes the descriptors that the sender needs.
-    pub fn set_descriptors(&self, descriptors: Arc<Descriptors>) {
-        let _ = self.descriptors.set(descriptors);
-    }
-
-    /// Returns whether the sender cannot be woken any more: the application has closed the descriptors
-    /// that it needs.
-    pub fn has_lost_sender(&self) -> bool {
-        self.has_lost_sender.load(Ordering::Relaxed)
-    }
-
-    /// Wakes the sender by `notify`. Without its descriptors that would panic, or write to a file of
-    /// the application's that has got the number of one of them.
-    fn wake_sender(&self, notify: impl FnOnce(&Self)) {
-        let descriptors = self.descriptors.get();
-        let are_open = descriptors.is_none_or(|descriptors| descriptors.are_open());
-        if !are_open || panics::caught(|| notify(self)).is_err() {
-            self.lose_sender();
-        }
-    }
-
-    /// Notes that the sender cannot be woken any more. Ends all waits for it.
-    pub fn lose_sender(&self) {
-        self.has_lost_sender.store(true, Ordering::Relaxed);
-        self.wake_waiters();
-    }
-
     /// Returns the sampling rates of the agent's latest answer.
     pub fn rates(&self) -> &Rates {
         &self.rates
-    }
-
-    /// Queues chunks in order while there is room, and counts the rest as lost. Returns whether all
-    /// were queued.
-    pub fn push(&self, chunks: TraceChunks, responder: Option<Arc<Responder>>) -> bool {
-        let size = chunks.size();
-        let mut state = self.lock();
-        self.count_exported(&mut state, &chunks);
-        if state.closing {
-            state.stats.dropped[Loss::Closed as usize] += size.spans as u64;
-            drop(state);
-            if let Some(responder) = responder {
-                let detail = "the exporter has been shut down".to_owned();
-                responder.add(PartOutcome::unsent(Loss::Closed, detail));
-            }
-            return false;
-        }
-        if size.spans == 0 {
-            drop(state);
-            if let Some(responder) = responder {
-                let (body, chunks) = (String::new(), 0);
-                responder.add(PartOutcome::Accepted { body, chunks });
-            }
-            return true;
-        }
-        if let Some(detail) = state.finished.clone() {
-            self.count_lost(&mut state, size.spans as u64, Loss::Internal, &detail);
-            drop(state);
-            if let Some(responder) = responder {
-                responder.add(PartOutcome::unsent(Loss::Internal, detail));
-            }
-            return false;
-        }
-        let chunks = chunks.into_chunks();
-        if self.has_room(&state, size) {
-            self.enqueue(state, chunks, size, responder);
-            return true;
-        }
-        self.push_what_fits(state, chunks, responder)
-    }
-
-    /// Queues chunks that do not all fit. Returns whether room could be made for all.
-    fn push_what_fits(
-        &self,
-        mut state: MutexGuard<State>,
-        chunks: impl Iterator<Item = Chunk>,
-        responder: Option<Arc<Responder>>,
-    ) -> bool {
-        let mut taken = Vec::new();
-        let mut taken_size = Size::default();
-        let mut lost = Vec::new();
-        let mut evicted = Vec::new();
-        for chunk in chunks {
-            let mut together = taken_size;
-            together += chunk.size;
-            if lost.is_empty() && self.when_full == WhenFull::DropOldest {
-                self.make_room(&mut state, together, &mut evicted);
-            }
-            if lost.is_empty() && self.has_room(&state, together) {
-                taken_size = together;
-                taken.push(chunk);
-            } else {
-                lost.push(chunk);
-            }
-        }
-        let evicted_spans = evicted.iter().map(|queued| queued.chunk.size.spans);
-        let lost_spans = lost.iter().map(|chunk| chunk.size.spans);
-        let spans = evicted_spans.chain(lost_spans).sum::<usize>() as u64;
-        let detail = self.full();
-        self.count_lost(&mut state, spans, Loss::QueueFull, &detail);
-        if let Some(responder) = responder.as_ref().filter(|_| !lost.is_empty()) {
-            responder.add(PartOutcome::unsent(Loss::QueueFull, detail));
-        }
-        if taken.is_empty() {
-            drop(state);
-        } else {
-            self.enqueue(state, taken.into_iter(), taken_size, responder);
-        }
-        // Evicted chunks are answered for and freed here, without the lock.
-        if !evicted.is_empty() {
-            for responder in evicted
-                .iter()
-                .filter_map(|queued| queued.responder.as_ref())
-            {
-                responder.add(PartOutcome::unsent(Loss::QueueFull, self.full()));
-            }
-            drop(evicted);
-            self.wake_waiters();
-        }
-        lost.is_empty()
-    }
-
-    /// Evicts the oldest chunks until there is room for `more`, if there can be.
-    fn make_room(&self, state: &mut State, more: Size, evicted: &mut Vec<Queued>) {
-        if !self.is_within(state.stats.in_flight, more) {
-            return;
-        }
-        while !self.has_room(state, more)
-            && let Some(oldest) = state.queued.pop_front()
-        {
-            state.stats.queued -= oldest.chunk.size;
-            evicted.push(oldest);
-        }
-        if state.queued.is_empty() {
-            state.oldest = None;
-        }
-    }
-
-    fn full(&self) -> String {
-        let (spans, bytes) = (self.max_spans, self.max_bytes);
-        format!("the queue holds its limit of {spans} spans or {bytes} bytes")
-    }
-
-    fn enqueue(
-        &self,
-        mut state: MutexGuard<State>,
-        chunks: impl Iterator<Item = Chunk>,
-        size: Size,
-        responder: Option<Arc<Responder>>,
-    ) {
-        #[cfg(test)]
-        assert_ne!(self.agent, "http://panic");
-        let had_enough = state.has_enough();
-        let was_empty = state.queued.is_empty();
-        for chunk in chunks {
-            state.next_number += 1;
-            let responder = responder.clone();
-            state.queued.push_back(Queued { chunk, responder });
-        }
-        state.stats.queued += size;
-        if responder.is_some() {
-            state.urgent = state.next_number;
-        }
-        if was_empty {
-            state.oldest = Some(Instant::now());
-        }
-        let wake = was_empty || responder.is_some() || !had_enough && state.has_enough();
-        drop(state);
-        if wake {
-            self.wake_sender(|queue| queue.work.notify_one());
-        }
-    }
-
-    /// Counts chunks as lost because no sender can be started for them.
-    pub fn refuse(&self, chunks: &TraceChunks, responder: &Responder, error: &std::io::Error) {
-        let detail = format!("the sender cannot be started: {error}");
-        let mut state = self.lock();
-        self.count_exported(&mut state, chunks);
-        let spans = chunks.size().spans as u64;
-        self.count_lost(&mut state, spans, Loss::Internal, &detail);
-        drop(state);
-        responder.add(PartOutcome::unsent(Loss::Internal, detail));
     }
 
     /// Has all chunks queued so far sent at once. The returned wait is over when they are settled.
@@ -427,84 +211,11 @@ impl Queue {
         let since = exported - std::mem::replace(&mut state.described, exported);
         // Spans are sent in turn, so that the last ones are lost first.
         let spans = state.stats.unsettled().min(since);
-        let cause = state
-            .loss_log
-            .current()
-            .unwrap_or("it has not answered yet");
+        let cause = state.loss_log.current().unwrap_or("no answer yet");
         let agent = &self.agent;
         (spans > 0).then(|| {
-            format!(
-                "{spans} spans are lost: the process ends before the agent at {agent} has taken them ({cause})"
-            )
+            format!("{spans} spans are lost: the process ends, on their way to {agent} ({cause})")
         })
-    }
-
-    /// Waits until chunks are due to be sent. Returns `false` when the queue is closed and empty.
-    pub async fn due(&self) -> bool {
-        loop {
-            match self.next_due() {
-                Due::Now => return true,
-                Due::Never => return false,
-                Due::At(due) => tokio::select! {
-                    () = self.work.notified() => {}
-                    () = tokio::time::sleep_until(due) => {}
-                },
-                Due::Unknown => self.work.notified().await,
-            }
-        }
-    }
-
-    fn next_due(&self) -> Due {
-        let state = self.lock();
-        let Some(oldest) = state.oldest else {
-            return match state.closing {
-                true => Due::Never,
-                false => Due::Unknown,
-            };
-        };
-        let due = oldest + self.flush_interval;
-        let is_urgent = state.closing || state.first_number() < state.urgent || state.has_enough();
-        match is_urgent || Instant::now() >= due {
-            true => Due::Now,
-            false => Due::At(due),
-        }
-    }
-
-    /// Takes chunks from the front: as many as fit into one request, and at least one if any is
-    /// queued. Those of a synchronous send are not mixed with others, and a chunk that may be too large
-    /// for an agent goes alone, so that it doesn't cost its neighbours.
-    pub fn take(self: &Arc<Self>) -> Option<Payload> {
-        let mut state = self.lock();
-        let first = state.first_number();
-        let mut chunks = Vec::new();
-        let mut size = Size::default();
-        let mut responder: Option<Arc<Responder>> = None;
-        while let Some(next) = state.queued.front() {
-            let bytes = size.wire + next.chunk.size.wire;
-            let fits = bytes <= self.max_payload_bytes.min(AGENT_MAX_BYTES);
-            let joins = fits && same_send(&responder, &next.responder);
-            if !joins && !chunks.is_empty() {
-                break;
-            }
-            let Some(next) = state.queued.pop_front() else {
-                break;
-            };
-            size += next.chunk.size;
-            chunks.push(next.chunk.spans);
-            responder = next.responder;
-        }
-        if chunks.is_empty() {
-            return None;
-        }
-        if state.queued.is_empty() {
-            state.oldest = None;
-        }
-        state.stats.queued -= size;
-        state.stats.in_flight += size;
-        state.in_flight.push(InFlight { first, encoded: 0 });
-        drop(state);
-        let queue = Arc::clone(self);
-        Some(Payload::new(queue, first, chunks, size, responder))
     }
 
     /// Counts what a panic in a call of the application's has cost: chunks that were handed over and are
@@ -552,31 +263,6 @@ impl Queue {
         waiters.iter().for_each(Thread::unpark);
     }
 
-    fn has_room(&self, state: &State, more: Size) -> bool {
-        let mut held = state.stats.queued;
-        held += state.stats.in_flight;
-        self.is_within(held, more)
-    }
-
-    fn is_within(&self, held: Size, more: Size) -> bool {
-        held.spans + more.spans <= self.max_spans && held.memory + more.memory <= self.max_bytes
-    }
-
-    /// Counts chunks as handed over, and the spans that were refused before they became part of one
-    /// as lost.
-    fn count_exported(&self, state: &mut State, chunks: &TraceChunks) {
-        let size = chunks.size();
-        state.stats.spans_exported += size.spans as u64;
-        state.stats.values_repaired += size.repaired as u64;
-        state.stats.values_left_out += size.left_out as u64;
-        let refused = chunks.refused();
-        if refused.spans > 0 {
-            let spans = refused.spans as u64;
-            state.stats.spans_exported += spans;
-            self.count_lost(state, spans, Loss::Invalid, &refused.problem);
-        }
-    }
-
     fn count_lost(&self, state: &mut State, spans: u64, loss: Loss, detail: &str) {
         state.stats.dropped[loss as usize] += spans;
         state.stats.last_error = Some(detail.to_owned());
@@ -592,14 +278,6 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves at worst chunks uncounted, which `note_panic` counts.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn same_send(one: &Option<Arc<Responder>>, other: &Option<Arc<Responder>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The queue's bounds, counts and packing.
 
 use super::*;
+use crate::span::{AGENT_MAX_BYTES, Size, TraceChunks};
 use crate::testing::{SPAN_BYTES, chunk, chunks, config, list, named};
 
 fn queue(change: impl FnOnce(&mut Config)) -> Arc<Queue> {
@@ -264,7 +265,8 @@ mod at_the_end {
         assert_eq!(queue.take_unsent_line(), None);
         queue.push(chunks(&[2, 1]), None);
         let line = queue.take_unsent_line().unwrap();
-        let expected = "3 spans are lost: the process ends before the agent at http://agent:8126 has taken them (it has not answered yet)";
+        let expected =
+            "3 spans are lost: the process ends, on their way to http://agent:8126 (no answer yet)";
         assert_eq!(line, expected);
         assert_eq!(queue.take_unsent_line(), None, "they have been described");
         queue.push(chunks(&[4]), None);
