@@ -52,4 +52,22 @@ RSpec.describe "A process" do
       expect(ids).to eq([1])
     end
   end
+
+  describe "that closes all descriptors that it did not open" do
+    it "starts anew, and raises nothing" do
+      output, errors, status = run_ruby(<<~RUBY, agent.url)
+        #{script}
+        export(1)
+        EXPORTER.flush(timeout: 10)
+        3.upto(200) { |number| IO.for_fd(number, autoclose: true).close rescue nil }
+        files = Array.new(8) { File.open(IO::NULL, "w") }
+        print export(2), EXPORTER.flush(timeout: 10), EXPORTER.stats.values_at(:spans_exported, :spans_sent)
+        print files.none?(&:closed?)
+      RUBY
+      expect(output).to eq("truetrue[2, 2]true")
+      expect(errors).not_to include("panicked")
+      expect(status).to be_success
+      expect(ids).to eq([1, 2])
+    end
+  end
 end

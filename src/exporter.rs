@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::delivery;
-use crate::process::ProcessLocal;
+use crate::process::{ProcessLocal, fork, panics};
 use crate::queue::{Queue, ReplySlot, Responder, WaitFor, Waiter};
 use crate::report::library_log;
 use crate::report::rates::Rates;
@@ -27,6 +27,7 @@ pub struct Exporter {
 
 /// State of one process.
 struct Local {
+    generation: u64,
     queue: Arc<Queue>,
     /// Whether the sender was started.
     sending: AtomicBool,
@@ -36,7 +37,7 @@ impl Exporter {
     /// Creates an exporter. Threads and connections are made with the first export; what takes long
     /// and can be done before is done here, where no request waits for it.
     pub fn new(config: Config) -> Self {
-        runtime::initialise_statics();
+        runtime::initialise_process(&config.agent_url);
         Self {
             config: Arc::new(config),
             closed: AtomicBool::new(false),
@@ -50,10 +51,13 @@ impl Exporter {
 
     /// Queues chunks. Returns whether all were queued; the rest is counted as lost. Never waits.
     pub fn export(&self, chunks: TraceChunks) -> bool {
-        let local = self.local();
-        let taken = local.queue.push(chunks, None);
-        self.ensure_sending(local);
-        taken
+        let export = || {
+            let local = self.local();
+            let taken = local.queue.push(chunks, None);
+            self.ensure_sending(local);
+            taken
+        };
+        self.guarded(export, || false)
     }
 
     /// Queues chunks to be sent at once. The returned wait is over when the agent has answered or the
@@ -61,31 +65,46 @@ impl Exporter {
     pub fn send(&self, chunks: TraceChunks) -> Waiter {
         let slot = ReplySlot::default();
         let responder = Responder::new(Arc::clone(&slot));
-        let local = self.local();
-        match self.start(local) {
-            Ok(()) => drop(local.queue.push(chunks, Some(responder))),
-            Err(error) => local.queue.refuse(&chunks, &responder, &error),
-        }
+        let send = || {
+            let local = self.unless_lost(self.local());
+            match self.start(local) {
+                Ok(()) => drop(local.queue.push(chunks, Some(responder))),
+                Err(error) => local.queue.refuse(&chunks, &responder, &error),
+            }
+            self.ensure_sending(local)
+        };
+        let local = self.guarded(send, || self.local());
         Waiter::new(Arc::clone(&local.queue), WaitFor::Reply(slot))
     }
 
     /// Has everything queued so far sent at once. The returned wait is over when all of it is sent or
     /// lost.
     pub fn flush(&self) -> Waiter {
-        let local = self.local();
-        self.ensure_sending(local);
-        local.queue.flush()
+        let flush = || {
+            let local = self.ensure_sending(self.local());
+            let flush = local.queue.flush();
+            match local.queue.has_lost_sender() {
+                true => self.ensure_sending(local).queue.flush(),
+                false => flush,
+            }
+        };
+        self.guarded(flush, || self.local().queue.flush())
     }
 
     /// Takes nothing from now on, and has everything queued sent at once. The returned wait is over
     /// when all of it is sent or lost.
     pub fn shutdown(&self) -> Waiter {
         self.closed.store(true, Ordering::Relaxed);
-        let local = self.local();
-        local.queue.close();
-        if !self.ensure_sending(local) {
-            local.queue.finish();
-        }
+        let shutdown = || {
+            let mut local = self.local();
+            local.queue.close();
+            local = self.ensure_sending(local);
+            if !local.sending.load(Ordering::Relaxed) {
+                local.queue.finish("the sender could not be started");
+            }
+            local
+        };
+        let local = self.guarded(shutdown, || self.local());
         Waiter::new(Arc::clone(&local.queue), WaitFor::Finished)
     }
 
@@ -129,20 +148,43 @@ impl Exporter {
         self.local.get()?.queue.take_unsent_line()
     }
 
-    /// Starts the sender if there is something to send. Returns whether it was started, now or before.
-    /// When no thread can be had, the queue keeps what it can and the next call tries again.
-    fn ensure_sending(&self, local: &Local) -> bool {
-        if local.sending.load(Ordering::Relaxed) {
-            return true;
+    /// Runs a call of the application's. A panic in it, which would be a defect, doesn't reach the
+    /// application: what it cost is counted, and the result is `otherwise`.
+    fn guarded<T>(&self, call: impl FnOnce() -> T, otherwise: impl FnOnce() -> T) -> T {
+        panics::caught(call).unwrap_or_else(|panic| {
+            self.local().queue.note_panic(&panic);
+            otherwise()
+        })
+    }
+
+    /// Returns the state to go on with: another one if the application has closed the descriptors of
+    /// the sender, or those that it would be started with.
+    fn unless_lost<'a>(&'a self, local: &'a Local) -> &'a Local {
+        let is_lost = match local.sending.load(Ordering::Relaxed) {
+            true => local.queue.has_lost_sender(),
+            false => Runtime::started().is_some_and(|runtime| !runtime.is_intact()),
+        };
+        if !is_lost {
+            return local;
         }
-        if local.queue.is_empty() {
-            return false;
+        fork::start_anew(local.generation);
+        self.local()
+    }
+
+    /// Starts the sender if there is something to send and it was not started, or is lost. Returns the
+    /// state to go on with. When no thread can be had, the queue keeps what it can and the next call
+    /// tries again.
+    fn ensure_sending<'a>(&'a self, local: &'a Local) -> &'a Local {
+        if local.sending.load(Ordering::Relaxed) && !local.queue.has_lost_sender() {
+            return local;
         }
-        let started = self.start(local);
-        if let Err(error) = &started {
-            local.queue.note_start_failure(error);
+        let local = self.unless_lost(local);
+        if !local.queue.is_empty()
+            && let Err(error) = self.start(local)
+        {
+            local.queue.note_start_failure(&error);
         }
-        started.is_ok()
+        local
     }
 
     fn start(&self, local: &Local) -> io::Result<()> {
@@ -159,13 +201,20 @@ impl Exporter {
 
     fn local(&self) -> &Local {
         let made = self.local.get_or_try_init(|| {
-            let queue = Arc::new(Queue::new(&self.config));
+            let lost = self.local.abandoned();
+            let queue = match lost {
+                Some(lost) => Queue::in_place_of(&lost.queue, &self.config),
+                None => Queue::new(&self.config),
+            };
             if self.is_closed() {
                 queue.close();
-                queue.finish();
+                if queue.is_empty() {
+                    queue.finish("the exporter has been shut down");
+                }
             }
             Ok::<_, Infallible>(Local {
-                queue,
+                generation: fork::generation(),
+                queue: Arc::new(queue),
                 sending: AtomicBool::new(false),
             })
         });
@@ -188,10 +237,12 @@ mod tests {
     use super::*;
     use crate::report::stats::Loss;
     use crate::span::Size;
-    use crate::testing::{config_for, list, named};
+    use crate::testing::{chunks, config_for, in_a_process_with, list, named};
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(10);
 
     /// Answers every request with 200 and `{}`.
     fn agent() -> String {
@@ -216,19 +267,90 @@ mod tests {
         let exporter = Exporter::new(config_for(&agent()));
         for _ in 0..3 {
             // This name makes the sender panic, in tests only.
-            assert!(
-                !exporter
-                    .send(list([named("panic", 1)]))
-                    .wait(Duration::ZERO)
-            );
+            assert!(exporter.send(list([named("panic", 1)])).wait(LONG));
             let next = exporter.send(list([named("next", 1)]));
-            assert!(next.wait(Duration::from_secs(10)));
+            assert!(next.wait(LONG));
         }
-        assert!(exporter.flush().wait(Duration::from_secs(10)));
+        assert!(exporter.flush().wait(LONG));
         let stats = exporter.stats();
         assert_eq!(stats.spans_exported, 6);
         assert_eq!(stats.spans_sent, 3);
         assert_eq!(stats.dropped[Loss::Internal as usize], 3);
         assert_eq!(stats.queued, Size::default());
+    }
+
+    #[test]
+    fn a_panic_in_a_call_does_not_reach_the_application_and_is_counted() {
+        // With this agent the queue panics when it takes chunks, in tests only.
+        let exporter = Exporter::new(config_for("http://panic"));
+        assert!(!exporter.export(chunks(&[2])));
+        let waiter = exporter.send(chunks(&[3]));
+        assert!(waiter.wait(LONG));
+        let stats = exporter.stats();
+        assert_eq!(stats.dropped[Loss::Internal as usize], 5);
+        assert_eq!(stats.unsettled(), 0);
+        assert!(stats.last_error.unwrap().contains("internal error"));
+    }
+
+    fn close_descriptors() {
+        Runtime::started().unwrap().close_descriptors();
+    }
+
+    /// Ends the process of a test whose sender may have stopped within the panic hook, which the test
+    /// harness waits for at its end.
+    fn exit_at_once() {
+        std::process::exit(0);
+    }
+
+    #[test]
+    fn an_exporter_starts_anew_when_the_application_has_closed_its_descriptors() {
+        let test = "exporter::tests::an_exporter_starts_anew_when_the_application_has_closed_its_descriptors";
+        let Some(agent) = in_a_process_with(test, "TEST_AGENT", &agent()) else {
+            return;
+        };
+        let exporter = Exporter::new(config_for(&agent));
+        let other = Exporter::new(config_for(&agent));
+        assert!(exporter.export(chunks(&[1])));
+        assert!(exporter.flush().wait(LONG));
+        close_descriptors();
+        // Numbers of the old descriptors are used by the application from now on.
+        let files: Vec<_> = (0..4).map(|_| std::fs::File::open("/dev/null")).collect();
+        assert!(exporter.export(chunks(&[2])));
+        assert!(exporter.flush().wait(LONG));
+        assert!(other.export(chunks(&[3])));
+        assert!(other.send(chunks(&[4])).wait(LONG));
+        assert!(other.flush().wait(LONG));
+        let stats = exporter.stats();
+        assert_eq!((stats.spans_exported, stats.spans_sent), (3, 3));
+        assert_eq!(other.stats().spans_sent, 7);
+        assert!(exporter.shutdown().wait(LONG));
+        drop(files);
+        exit_at_once();
+    }
+
+    #[test]
+    fn what_is_in_flight_when_the_descriptors_are_closed_is_lost_and_counted() {
+        let test = "exporter::tests::what_is_in_flight_when_the_descriptors_are_closed_is_lost_and_counted";
+        // Takes connections and never answers.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let agent = format!("http://{}", listener.local_addr().unwrap());
+        let Some(agent) = in_a_process_with(test, "TEST_AGENT", &agent) else {
+            return;
+        };
+        let exporter = Exporter::new(config_for(&agent));
+        let sent = exporter.send(chunks(&[2]));
+        while exporter.stats().in_flight.spans == 0 {
+            std::thread::yield_now();
+        }
+        close_descriptors();
+        exporter.export(chunks(&[1]));
+        let flush = exporter.flush();
+        // Either it is never answered, or with the loss.
+        sent.wait(LONG);
+        let stats = exporter.stats();
+        assert_eq!(stats.dropped[Loss::Internal as usize], 2);
+        assert_eq!((stats.spans_exported, stats.unsettled()), (3, 1));
+        drop(flush);
+        exit_at_once();
     }
 }

@@ -35,3 +35,16 @@ pub use exporter::Exporter;
 pub use process::{ProcessLocal, fork};
 pub use queue::{Interrupt, Waiter};
 pub use shutdown::FinalFlush;
+
+/// Prepares the process. Must be called when the library is loaded, before anything else of this
+/// crate, by a thread that may change the application's environment (in Ruby: that holds the GVL).
+///
+/// Starts to count forks and to collect warnings of the Rust libraries, has panics on threads of
+/// this crate go to the log, and switches backtraces of errors off, whose lock a forked child may
+/// inherit.
+pub fn init() {
+    fork::watch();
+    process::environment::disable_backtraces();
+    process::panics::install_hook();
+    report::library_log::listen();
+}

@@ -4,6 +4,8 @@ use crate::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull};
 use crate::span::{Chunk, Size, SpanBytes, TraceChunks};
 use http::HeaderMap;
 use libdd_tinybytes::BytesString;
+use std::env;
+use std::process::Command;
 use std::time::Duration;
 
 /// Bytes that a span of [`chunk`] weighs, in memory and on the wire.
@@ -74,4 +76,25 @@ pub fn config_for(agent_url: &str) -> Config {
             interpreter_vendor: text(),
         },
     }
+}
+
+/// Runs a test once more in a process of its own, with a variable set in its environment, and checks
+/// that it passes there. Returns the variable's value if this is that process.
+pub fn in_a_process_with(test: &str, name: &str, value: &str) -> Option<String> {
+    const IN_CHILD: &str = "TEST_IN_CHILD";
+    if env::var_os(IN_CHILD).is_some() {
+        return env::var(name).ok();
+    }
+    let child = Command::new(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .env_remove("RUST_BACKTRACE")
+        .env(IN_CHILD, "1")
+        .env(name, value)
+        .output()
+        .unwrap();
+    let output = String::from_utf8_lossy(&child.stdout);
+    let error = String::from_utf8_lossy(&child.stderr);
+    let has_run = output.contains("running 1 test");
+    assert!(child.status.success() && has_run, "{output}{error}");
+    None
 }

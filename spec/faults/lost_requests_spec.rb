@@ -12,10 +12,7 @@ RSpec.describe "Faults: lost requests" do
     "an answer that is no HTTP" => { raw: "220 mail.example.org ESMTP\r\n" },
     "a connection that is closed without an answer" => { raw: "" }
   }.freeze
-  after_delivery = {
-    "a reset instead of the answer" => { reset: :answer },
-    "half an answer and no end" => { raw: Support::FaultAgent::HALF_AN_ANSWER, hang: true }
-  }.freeze
+  after_delivery = { "a reset instead of the answer" => { reset: :answer } }.freeze
 
   [{ unix: false }, { unix: true }].each do |transport|
     describe(transport[:unix] ? "over a Unix socket" : "over TCP", **transport) do

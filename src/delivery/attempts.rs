@@ -20,18 +20,21 @@
 //!   for until the end of the next attempt, which is not made if the answer comes before.
 //! - Time in which the process was stopped does not count, see [`Deadline`].
 
+use super::answer::{agent_state, may_succeed_later, retry_after, text};
 use super::backoff::Backoff;
 use super::breaker::{Breaker, Permit};
 use super::capability::DELIVERY;
+use super::deadline::Deadline;
 use super::http_client::{Body, BoxFuture, HttpClient, read_body};
+use super::late_answer::LateAnswer;
 use super::split;
 use crate::config::Config;
+use crate::process::panics;
 use crate::queue::{Accepted, Failure, Outcome, Tracker};
 use crate::report::printable;
 use crate::report::stats::{Loss, RequestOutcome};
 use crate::span::Size;
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
 use http::{HeaderValue, Request, Response, StatusCode};
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,13 +44,9 @@ use tokio::time::Instant;
 
 /// Characters of an answer's body that are shown in messages.
 const SHOWN_CHARS: usize = 200;
-/// A timer that is late by this much was not late because the machine is busy.
-const STOPPED: Duration = Duration::from_millis(300);
 /// How long an answer that came while the process was stopped may take to be read, or to be sent
 /// again by the other end's kernel.
 const READ_AFTER_STOP: Duration = Duration::from_secs(1);
-/// Enough for the longest pause of the breaker and the turns of a few payloads.
-const ONE_MORE_ATTEMPT: Duration = Duration::from_secs(3);
 /// Timers that are this far apart run in their order.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 /// The first agent that took the v0.4 format, by which it gives sampling rates.
@@ -262,7 +261,11 @@ impl Delivery {
     ) -> Result<Response<Bytes>, String> {
         let began = Instant::now();
         let limit = began + self.config.agent_timeout;
-        let mut request = self.http.send(part.request.clone());
+        let http = Arc::clone(&self.http);
+        let request = part.request.clone();
+        // A name cannot be looked up where no thread can be had: the HTTP library panics then.
+        let request = async move { panics::caught_in(http.send(request)).await };
+        let mut request: BoxFuture<_> = Box::pin(async { request.await.flatten() });
         let mut head = tokio::select! {
             biased;
             head = late.accepting_head() => return Ok(self.read(part, head, late.began, limit).await),
@@ -349,78 +352,6 @@ impl Delivery {
     }
 }
 
-/// Time after which no further attempt is made.
-///
-/// A wait that ends much later than it had to shows that the process was stopped meanwhile: by a
-/// signal, with its container, or with its machine. Time lost that way does not count, and once it
-/// leaves enough for one more attempt, since the agent never had a chance to be seen.
-struct Deadline {
-    at: Instant,
-    was_stopped: bool,
-}
-
-impl Deadline {
-    fn new(time: Duration) -> Self {
-        Self {
-            at: Instant::now() + time,
-            was_stopped: false,
-        }
-    }
-
-    /// Checks a wait that was to end at `due`. Returns whether the process was stopped meanwhile.
-    fn note_stop(&mut self, due: Instant) -> bool {
-        let now = Instant::now();
-        let late = now.saturating_duration_since(due);
-        if late < STOPPED {
-            return false;
-        }
-        self.at += late;
-        if !std::mem::replace(&mut self.was_stopped, true) {
-            self.at = self.at.max(now + ONE_MORE_ATTEMPT);
-        }
-        true
-    }
-}
-
-/// A request that timed out, whose answer may still come.
-struct LateAnswer {
-    request: Option<BoxFuture<Result<Response<Body>, String>>>,
-    began: Instant,
-}
-
-impl Default for LateAnswer {
-    fn default() -> Self {
-        Self {
-            request: None,
-            began: Instant::now(),
-        }
-    }
-}
-
-impl LateAnswer {
-    /// Resolves to the head of the answer, and never if there is none.
-    async fn head(&mut self) -> Response<Body> {
-        if let Some(request) = &mut self.request {
-            let head = request.await;
-            self.request = None;
-            if let Ok(head) = head {
-                return head;
-            }
-        }
-        pending().await
-    }
-
-    /// Resolves to the head of the answer if it says that the payload was accepted. Any other is
-    /// left to the attempt that is under way.
-    async fn accepting_head(&mut self) -> Response<Body> {
-        let head = self.head().await;
-        match head.status().is_success() {
-            true => head,
-            false => pending().await,
-        }
-    }
-}
-
 /// Returns the halves of a part that was too large as a whole, unless it is a single chunk.
 fn split_refused(part: &Part, failure: &Failure) -> Option<[Part; 2]> {
     if failure.loss != Loss::TooLarge || part.request.headers().get(TRACE_COUNT).is_none() {
@@ -439,35 +370,6 @@ fn split_refused(part: &Part, failure: &Failure) -> Option<[Part; 2]> {
             spans: half.spans,
         }
     }))
-}
-
-fn may_succeed_later(status: StatusCode) -> bool {
-    status.is_server_error()
-        || status == StatusCode::REQUEST_TIMEOUT
-        || status == StatusCode::TOO_MANY_REQUESTS
-}
-
-/// Returns the pause that `Retry-After` asks for, in seconds; agents don't use its form with a date.
-fn retry_after(answer: &Response<Bytes>) -> Duration {
-    let header = answer.headers().get(RETRY_AFTER);
-    let seconds = header
-        .and_then(|seconds| seconds.to_str().ok())
-        .map(str::trim);
-    let seconds = seconds.filter(|seconds| seconds.bytes().all(|byte| byte.is_ascii_digit()));
-    // A number too large to be represented is still more than there is time for.
-    Duration::from_secs(seconds.map_or(0, |seconds| match seconds {
-        "" => 0,
-        digits => digits.parse().unwrap_or(u64::MAX),
-    }))
-}
-
-fn text(answer: &Response<Bytes>) -> String {
-    String::from_utf8_lossy(answer.body()).into_owned()
-}
-
-fn agent_state(answer: &Response<Bytes>) -> Option<String> {
-    let state = answer.headers().get("datadog-agent-state")?;
-    state.to_str().ok().map(str::to_owned)
 }
 
 #[cfg(test)]

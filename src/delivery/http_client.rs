@@ -105,6 +105,8 @@ pub mod tests {
         Fail(&'static str),
         /// No answer ever comes.
         Hang,
+        /// The client panics.
+        Panic(&'static str),
     }
 
     /// A client that answers by a script, and with 200 and `{}` once that is used up.
@@ -203,6 +205,7 @@ pub mod tests {
             }
             Script::Fail(cause) => Err(cause.into()),
             Script::Hang => std::future::pending().await,
+            Script::Panic(message) => panic!("{message}"),
         }
     }
 }

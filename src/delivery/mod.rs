@@ -13,11 +13,14 @@
 //! ```
 
 mod agent_info;
+mod answer;
 mod attempts;
 mod backoff;
 mod breaker;
 mod capability;
+mod deadline;
 mod http_client;
+mod late_answer;
 mod sender;
 mod split;
 

@@ -8,12 +8,25 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-static GENERATION: AtomicU64 = AtomicU64::new(0);
+static FORKS: AtomicU64 = AtomicU64::new(0);
+static RESTARTS: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the number of forks that lead to this process: constant within a process, different in
-/// each of its children.
+/// Returns the number of this process, or of its latest start anew, in a line of forks: constant as
+/// long as state made in this process can be used, and higher in each child.
 pub fn generation() -> u64 {
-    GENERATION.load(Ordering::Relaxed)
+    FORKS.load(Ordering::Relaxed) + RESTARTS.load(Ordering::Relaxed)
+}
+
+/// Returns the number of forks that lead to this process.
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Begins a new generation in the same process: everything that this library has made in `generation`
+/// is left alone from now on, as after a fork. Does nothing if another thread has done so already.
+pub(crate) fn start_anew(generation: u64) {
+    let restarts = generation - forks();
+    let _ = RESTARTS.compare_exchange(restarts, restarts + 1, Ordering::Relaxed, Ordering::Relaxed);
 }
 
 /// Starts to count forks. Must be called before the first thread of this library is started.
@@ -28,5 +41,5 @@ pub fn watch() {
 }
 
 extern "C" fn in_child() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+    FORKS.fetch_add(1, Ordering::Relaxed);
 }

@@ -1,6 +1,6 @@
 //! Values that belong to one process and that its children leave alone.
 
-use super::fork::generation;
+use super::fork::{forks, generation};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -14,6 +14,7 @@ pub struct ProcessLocal<T> {
 
 struct Made<T> {
     generation: u64,
+    forks: u64,
     value: T,
 }
 
@@ -36,6 +37,16 @@ impl<T: Send + Sync> ProcessLocal<T> {
         Self::own(self.made.load(Ordering::Acquire))
     }
 
+    /// Returns the value that this process made before it started anew, if it has not made another
+    /// one since. Its threads may still be alive.
+    pub(crate) fn abandoned(&self) -> Option<&T> {
+        let made = self.made.load(Ordering::Acquire);
+        // SAFETY: as in `own`; of a parent's value only the numbers are read.
+        unsafe { made.as_ref() }
+            .filter(|made| made.generation != generation() && made.forks == forks())
+            .map(|made| &made.value)
+    }
+
     /// Returns the value, made now if this process has not made it yet. When two threads make one at
     /// the same time, one of the two is dropped at once.
     ///
@@ -48,6 +59,7 @@ impl<T: Send + Sync> ProcessLocal<T> {
         }
         let made = Box::into_raw(Box::new(Made {
             generation: generation(),
+            forks: forks(),
             value: make()?,
         }));
         match self

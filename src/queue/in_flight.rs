@@ -68,7 +68,9 @@ impl Payload {
     pub fn settle(mut self, outcome: Outcome) {
         let Outcome { accepted, failures } = outcome;
         let mut state = self.queue.lock();
-        Self::release(&mut self.size, self.first, &mut state);
+        if !Self::release(&mut self.size, self.first, &mut state) {
+            return;
+        }
         for accepted in &accepted {
             state.stats.spans_sent += accepted.spans as u64;
             state.stats.payloads_sent += 1;
@@ -113,14 +115,17 @@ impl Payload {
         });
     }
 
-    /// Takes the payload out of what is in flight.
-    fn release(size: &mut Size, first: u64, state: &mut State) {
-        state.stats.in_flight -= std::mem::take(size);
+    /// Takes the payload out of what is in flight. Returns `false` if it is not there any more: then
+    /// it has been counted as lost.
+    fn release(size: &mut Size, first: u64, state: &mut State) -> bool {
+        let size = std::mem::take(size);
         let position = state.in_flight.iter().position(|one| one.first == first);
-        if let Some(position) = position {
-            let encoded = state.in_flight.swap_remove(position).encoded;
-            state.stats.in_flight.memory -= encoded;
-        }
+        let Some(position) = position else {
+            return false;
+        };
+        state.stats.in_flight -= size;
+        state.stats.in_flight.memory -= state.in_flight.swap_remove(position).encoded;
+        true
     }
 
     fn respond(&self, part: PartOutcome) {
@@ -136,9 +141,10 @@ impl Drop for Payload {
             let spans = self.size.spans as u64;
             let detail = "the sender stopped at an internal error".to_owned();
             let mut state = self.queue.lock();
-            Self::release(&mut self.size, self.first, &mut state);
-            self.queue
-                .count_lost(&mut state, spans, Loss::Internal, &detail);
+            if Self::release(&mut self.size, self.first, &mut state) {
+                self.queue
+                    .count_lost(&mut state, spans, Loss::Internal, &detail);
+            }
             drop(state);
             self.respond(PartOutcome::unsent(Loss::Internal, detail));
         }

@@ -6,11 +6,20 @@
 //!
 //! Chunks are numbered in the order in which they came, leave from the front only, and leave as
 //! payloads: as many at once as the size of a request allows.
+//!
+//! - [`push`]: what is taken, and what is given up, when the queue is full.
+//! - [`take`]: when chunks are due, and which of them share a request.
+//! - [`in_flight`]: what becomes of a payload.
+//! - [`waiter`]: how threads wait for that.
+//! - [`lost_sender`]: what happens if the sender cannot be woken any more.
 
 mod in_flight;
 mod interrupt;
+mod lost_sender;
 mod outcome;
+mod push;
 mod reply;
+mod take;
 mod waiter;
 
 pub(crate) use in_flight::{Payload, Tracker};
@@ -22,14 +31,15 @@ pub(crate) use waiter::WaitFor;
 pub use waiter::Waiter;
 
 use crate::config::{Config, WhenFull};
+use crate::process::descriptors::Descriptors;
 use crate::report::loss_log::LossLog;
 use crate::report::rates::Rates;
 use crate::report::stats::{Loss, RequestOutcome, RequestOutcomes, SendTimes, Stats};
-use crate::span::{Chunk, Size, TraceChunks};
+use crate::span::Chunk;
 use in_flight::InFlight;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -37,9 +47,6 @@ use tokio::time::Instant;
 
 /// Bytes on the wire from which the queue is sent before its time.
 const SEND_EARLY_BYTES: usize = 1024 * 1024;
-
-/// The largest request that an agent takes (`max_request_bytes` of the Go agent).
-pub(crate) const AGENT_MAX_BYTES: usize = 25 * 1024 * 1024;
 
 pub struct Queue {
     /// Address of the agent, for messages.
@@ -55,8 +62,12 @@ pub struct Queue {
     work: Notify,
     /// Whether the exporter or the process is about to end.
     closing: watch::Sender<bool>,
+    /// The descriptors that the sender needs, once it was started.
+    descriptors: OnceLock<Arc<Descriptors>>,
+    /// Whether the sender cannot be woken any more.
+    has_lost_sender: AtomicBool,
     has_lines: AtomicBool,
-    rates: Rates,
+    rates: Arc<Rates>,
 }
 
 #[derive(Default)]
@@ -72,8 +83,10 @@ struct State {
     in_flight: Vec<InFlight>,
     /// Threads to be woken when a payload is settled.
     waiters: Vec<Thread>,
+    /// Whether no more chunks are taken, and the sender ends once the queue is empty.
     closing: bool,
-    finished: bool,
+    /// Why nothing more is sent, once that is so.
+    finished: Option<String>,
     stats: Stats,
     send_times: SendTimes,
     requests: RequestOutcomes,
@@ -98,16 +111,6 @@ impl State {
     }
 }
 
-/// When there is something to send.
-enum Due {
-    Now,
-    At(Instant),
-    /// Nothing is queued.
-    Unknown,
-    /// Nothing is queued, and nothing will be.
-    Never,
-}
-
 impl Queue {
     pub fn new(config: &Config) -> Self {
         Self {
@@ -121,8 +124,10 @@ impl Queue {
             state: Mutex::default(),
             work: Notify::new(),
             closing: watch::Sender::new(false),
+            descriptors: OnceLock::new(),
+            has_lost_sender: AtomicBool::new(false),
             has_lines: AtomicBool::new(false),
-            rates: Rates::default(),
+            rates: Arc::default(),
         }
     }
 
@@ -131,155 +136,13 @@ impl Queue {
         &self.rates
     }
 
-    /// Queues chunks in order while there is room, and counts the rest as lost. Returns whether all
-    /// were queued.
-    pub fn push(&self, chunks: TraceChunks, responder: Option<Arc<Responder>>) -> bool {
-        let size = chunks.size();
-        let mut state = self.lock();
-        self.count_exported(&mut state, &chunks);
-        if state.closing {
-            state.stats.dropped[Loss::Closed as usize] += size.spans as u64;
-            drop(state);
-            if let Some(responder) = responder {
-                let detail = "the exporter has been shut down".to_owned();
-                responder.add(PartOutcome::unsent(Loss::Closed, detail));
-            }
-            return false;
-        }
-        if size.spans == 0 {
-            drop(state);
-            if let Some(responder) = responder {
-                let (body, chunks) = (String::new(), 0);
-                responder.add(PartOutcome::Accepted { body, chunks });
-            }
-            return true;
-        }
-        let chunks = chunks.into_chunks();
-        if self.has_room(&state, size) {
-            self.enqueue(state, chunks, size, responder);
-            return true;
-        }
-        self.push_what_fits(state, chunks, responder)
-    }
-
-    /// Queues chunks that do not all fit. Returns whether room could be made for all.
-    fn push_what_fits(
-        &self,
-        mut state: MutexGuard<State>,
-        chunks: impl Iterator<Item = Chunk>,
-        responder: Option<Arc<Responder>>,
-    ) -> bool {
-        let mut taken = Vec::new();
-        let mut taken_size = Size::default();
-        let mut lost = Vec::new();
-        let mut evicted = Vec::new();
-        for chunk in chunks {
-            let mut together = taken_size;
-            together += chunk.size;
-            if lost.is_empty() && self.when_full == WhenFull::DropOldest {
-                self.make_room(&mut state, together, &mut evicted);
-            }
-            if lost.is_empty() && self.has_room(&state, together) {
-                taken_size = together;
-                taken.push(chunk);
-            } else {
-                lost.push(chunk);
-            }
-        }
-        let evicted_spans = evicted.iter().map(|queued| queued.chunk.size.spans);
-        let lost_spans = lost.iter().map(|chunk| chunk.size.spans);
-        let spans = evicted_spans.chain(lost_spans).sum::<usize>() as u64;
-        let detail = self.full();
-        self.count_lost(&mut state, spans, Loss::QueueFull, &detail);
-        if let Some(responder) = responder.as_ref().filter(|_| !lost.is_empty()) {
-            responder.add(PartOutcome::unsent(Loss::QueueFull, detail));
-        }
-        if taken.is_empty() {
-            drop(state);
-        } else {
-            self.enqueue(state, taken.into_iter(), taken_size, responder);
-        }
-        // Evicted chunks are answered for and freed here, without the lock.
-        if !evicted.is_empty() {
-            for responder in evicted
-                .iter()
-                .filter_map(|queued| queued.responder.as_ref())
-            {
-                responder.add(PartOutcome::unsent(Loss::QueueFull, self.full()));
-            }
-            drop(evicted);
-            self.wake_waiters();
-        }
-        lost.is_empty()
-    }
-
-    /// Evicts the oldest chunks until there is room for `more`, if there can be.
-    fn make_room(&self, state: &mut State, more: Size, evicted: &mut Vec<Queued>) {
-        if !self.is_within(state.stats.in_flight, more) {
-            return;
-        }
-        while !self.has_room(state, more)
-            && let Some(oldest) = state.queued.pop_front()
-        {
-            state.stats.queued -= oldest.chunk.size;
-            evicted.push(oldest);
-        }
-        if state.queued.is_empty() {
-            state.oldest = None;
-        }
-    }
-
-    fn full(&self) -> String {
-        let (spans, bytes) = (self.max_spans, self.max_bytes);
-        format!("the queue holds its limit of {spans} spans or {bytes} bytes")
-    }
-
-    fn enqueue(
-        &self,
-        mut state: MutexGuard<State>,
-        chunks: impl Iterator<Item = Chunk>,
-        size: Size,
-        responder: Option<Arc<Responder>>,
-    ) {
-        let had_enough = state.has_enough();
-        let was_empty = state.queued.is_empty();
-        for chunk in chunks {
-            state.next_number += 1;
-            let responder = responder.clone();
-            state.queued.push_back(Queued { chunk, responder });
-        }
-        state.stats.queued += size;
-        if responder.is_some() {
-            state.urgent = state.next_number;
-        }
-        if was_empty {
-            state.oldest = Some(Instant::now());
-        }
-        let wake = was_empty || responder.is_some() || !had_enough && state.has_enough();
-        drop(state);
-        if wake {
-            self.work.notify_one();
-        }
-    }
-
-    /// Counts chunks as lost because no sender can be started for them.
-    pub fn refuse(&self, chunks: &TraceChunks, responder: &Responder, error: &std::io::Error) {
-        let detail = format!("the sender cannot be started: {error}");
-        let mut state = self.lock();
-        self.count_exported(&mut state, chunks);
-        let spans = chunks.size().spans as u64;
-        self.count_lost(&mut state, spans, Loss::Internal, &detail);
-        drop(state);
-        responder.add(PartOutcome::unsent(Loss::Internal, detail));
-    }
-
     /// Has all chunks queued so far sent at once. The returned wait is over when they are settled.
     pub fn flush(self: &Arc<Self>) -> Waiter {
         let mut state = self.lock();
         state.urgent = state.next_number;
         let goal = WaitFor::Settled(state.next_number);
         drop(state);
-        self.work.notify_one();
+        self.wake_sender(|queue| queue.work.notify_one());
         Waiter::new(Arc::clone(self), goal)
     }
 
@@ -287,13 +150,15 @@ impl Queue {
     pub fn close(&self) {
         self.lock().closing = true;
         self.hasten();
-        self.work.notify_one();
+        self.wake_sender(|queue| queue.work.notify_one());
     }
 
     /// Notes that the process or the exporter is about to end, so that nothing is sent later than it
     /// has to be.
     pub fn hasten(&self) {
-        self.closing.send_replace(true);
+        self.wake_sender(|queue| {
+            queue.closing.send_replace(true);
+        });
     }
 
     /// Waits until the process or the exporter is about to end.
@@ -346,84 +211,25 @@ impl Queue {
         let since = exported - std::mem::replace(&mut state.described, exported);
         // Spans are sent in turn, so that the last ones are lost first.
         let spans = state.stats.unsettled().min(since);
-        let cause = state
-            .loss_log
-            .current()
-            .unwrap_or("it has not answered yet");
+        let cause = state.loss_log.current().unwrap_or("no answer yet");
         let agent = &self.agent;
         (spans > 0).then(|| {
-            format!(
-                "{spans} spans are lost: the process ends before the agent at {agent} has taken them ({cause})"
-            )
+            format!("{spans} spans are lost: the process ends, on their way to {agent} ({cause})")
         })
     }
 
-    /// Waits until chunks are due to be sent. Returns `false` when the queue is closed and empty.
-    pub async fn due(&self) -> bool {
-        loop {
-            match self.next_due() {
-                Due::Now => return true,
-                Due::Never => return false,
-                Due::At(due) => tokio::select! {
-                    () = self.work.notified() => {}
-                    () = tokio::time::sleep_until(due) => {}
-                },
-                Due::Unknown => self.work.notified().await,
-            }
-        }
-    }
-
-    fn next_due(&self) -> Due {
-        let state = self.lock();
-        let Some(oldest) = state.oldest else {
-            return match state.closing {
-                true => Due::Never,
-                false => Due::Unknown,
-            };
-        };
-        let due = oldest + self.flush_interval;
-        let is_urgent = state.closing || state.first_number() < state.urgent || state.has_enough();
-        match is_urgent || Instant::now() >= due {
-            true => Due::Now,
-            false => Due::At(due),
-        }
-    }
-
-    /// Takes chunks from the front: as many as fit into one request, and at least one if any is
-    /// queued. Those of a synchronous send are not mixed with others, and a chunk that may be too large
-    /// for an agent goes alone, so that it doesn't cost its neighbours.
-    pub fn take(self: &Arc<Self>) -> Option<Payload> {
+    /// Counts what a panic in a call of the application's has cost: chunks that were handed over and are
+    /// nowhere.
+    pub fn note_panic(&self, panic: &str) {
         let mut state = self.lock();
-        let first = state.first_number();
-        let mut chunks = Vec::new();
-        let mut size = Size::default();
-        let mut responder: Option<Arc<Responder>> = None;
-        while let Some(next) = state.queued.front() {
-            let bytes = size.wire + next.chunk.size.wire;
-            let fits = bytes <= self.max_payload_bytes.min(AGENT_MAX_BYTES);
-            let joins = fits && same_send(&responder, &next.responder);
-            if !joins && !chunks.is_empty() {
-                break;
-            }
-            let Some(next) = state.queued.pop_front() else {
-                break;
-            };
-            size += next.chunk.size;
-            chunks.push(next.chunk.spans);
-            responder = next.responder;
-        }
-        if chunks.is_empty() {
-            return None;
-        }
-        if state.queued.is_empty() {
-            state.oldest = None;
-        }
-        state.stats.queued -= size;
-        state.stats.in_flight += size;
-        state.in_flight.push(InFlight { first, encoded: 0 });
-        drop(state);
-        let queue = Arc::clone(self);
-        Some(Payload::new(queue, first, chunks, size, responder))
+        let held = state.stats.queued.spans + state.stats.in_flight.spans;
+        let lost = state.stats.unsettled() - held as u64;
+        self.count_lost(
+            &mut state,
+            lost,
+            Loss::Internal,
+            &format!("internal error: {panic}"),
+        );
     }
 
     /// Notes that the sender could not be started. What is queued stays queued.
@@ -431,18 +237,22 @@ impl Queue {
         self.lock().stats.last_error = Some(format!("the sender cannot be started: {error}"));
     }
 
-    /// Ends all waits: nothing more will be sent, usually because everything has been.
-    pub fn finish(&self) {
+    /// Ends all waits: nothing more will be sent, usually because everything has been. Chunks that
+    /// are still queued, or come later, are lost for the reason in `detail`.
+    pub fn finish(&self, detail: &str) {
         let mut state = self.lock();
-        state.finished = true;
+        state.finished = Some(detail.to_owned());
         let unsent = std::mem::take(&mut state.queued);
+        state.oldest = None;
         let spans = std::mem::take(&mut state.stats.queued).spans;
         if spans > 0 {
-            let detail = "the sender could not be started";
             self.count_lost(&mut state, spans as u64, Loss::Internal, detail);
         }
         drop(state);
         // Results are handed in before the threads that wait for them are woken.
+        for responder in unsent.iter().filter_map(|queued| queued.responder.as_ref()) {
+            responder.add(PartOutcome::unsent(Loss::Internal, detail.to_owned()));
+        }
         drop(unsent);
         self.wake_waiters();
     }
@@ -451,31 +261,6 @@ impl Queue {
     fn wake_waiters(&self) {
         let waiters = std::mem::take(&mut self.lock().waiters);
         waiters.iter().for_each(Thread::unpark);
-    }
-
-    fn has_room(&self, state: &State, more: Size) -> bool {
-        let mut held = state.stats.queued;
-        held += state.stats.in_flight;
-        self.is_within(held, more)
-    }
-
-    fn is_within(&self, held: Size, more: Size) -> bool {
-        held.spans + more.spans <= self.max_spans && held.memory + more.memory <= self.max_bytes
-    }
-
-    /// Counts chunks as handed over, and the spans that were refused before they became part of one
-    /// as lost.
-    fn count_exported(&self, state: &mut State, chunks: &TraceChunks) {
-        let size = chunks.size();
-        state.stats.spans_exported += size.spans as u64;
-        state.stats.values_repaired += size.repaired as u64;
-        state.stats.values_left_out += size.left_out as u64;
-        let refused = chunks.refused();
-        if refused.spans > 0 {
-            let spans = refused.spans as u64;
-            state.stats.spans_exported += spans;
-            self.count_lost(state, spans, Loss::Invalid, &refused.problem);
-        }
     }
 
     fn count_lost(&self, state: &mut State, spans: u64, loss: Loss, detail: &str) {
@@ -491,16 +276,8 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code under the lock can leave the state half changed.
+        // A panic under the lock leaves at worst chunks uncounted, which `note_panic` counts.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn same_send(one: &Option<Arc<Responder>>, other: &Option<Arc<Responder>>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-        (None, None) => true,
-        _ => false,
     }
 }
 

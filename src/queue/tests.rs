@@ -1,6 +1,7 @@
 //! The queue's bounds, counts and packing.
 
 use super::*;
+use crate::span::{AGENT_MAX_BYTES, Size, TraceChunks};
 use crate::testing::{SPAN_BYTES, chunk, chunks, config, list, named};
 
 fn queue(change: impl FnOnce(&mut Config)) -> Arc<Queue> {
@@ -206,11 +207,20 @@ mod counts {
     }
 
     #[test]
-    fn what_is_queued_when_no_sender_can_be_started_is_an_internal_loss() {
+    fn what_is_queued_or_comes_when_nothing_is_sent_any_more_is_an_internal_loss() {
         let queue = queue(|_| ());
-        queue.push(chunks(&[1, 2]), None);
-        queue.finish();
+        let (before, slot_before) = responder();
+        queue.push(chunks(&[1, 2]), Some(before));
+        queue.finish("the sender has stopped");
         assert_eq!(dropped(&queue, Loss::Internal), 3);
+        let (after, slot_after) = responder();
+        assert!(!queue.push(chunks(&[4]), Some(after)));
+        assert_eq!(dropped(&queue, Loss::Internal), 7);
+        let lost = PartOutcome::unsent(Loss::Internal, "the sender has stopped".into());
+        for slot in [slot_before, slot_after] {
+            assert_eq!(slot.get().unwrap().result, lost);
+        }
+        assert!(queue.flush().wait(Duration::ZERO));
         assert_adds_up(&queue);
     }
 
@@ -226,6 +236,26 @@ mod counts {
     }
 }
 
+#[test]
+fn a_queue_takes_the_place_of_one_whose_sender_is_lost() {
+    let lost = queue(|_| ());
+    lost.push(chunks(&[1]), None);
+    let (in_flight, _) = take(&lost);
+    in_flight.tracker().encoded(7);
+    lost.push(chunks(&[2, 3]), None);
+    let flush = lost.flush();
+    lost.lose_sender();
+    assert!(!flush.wait(Duration::from_secs(60)), "nobody can end it");
+    let queue = Arc::new(Queue::in_place_of(&lost, &config()));
+    assert_eq!(dropped(&queue, Loss::Internal), 1);
+    assert_eq!(queue.stats().in_flight, Size::default());
+    assert_adds_up(&queue);
+    let outcome = accepted(&in_flight);
+    in_flight.settle(outcome);
+    assert_eq!((queue.stats().spans_sent, lost.stats().spans_sent), (0, 0));
+    assert_eq!(take_all(&queue), [[2, 3]]);
+}
+
 mod at_the_end {
     use super::*;
 
@@ -235,7 +265,8 @@ mod at_the_end {
         assert_eq!(queue.take_unsent_line(), None);
         queue.push(chunks(&[2, 1]), None);
         let line = queue.take_unsent_line().unwrap();
-        let expected = "3 spans are lost: the process ends before the agent at http://agent:8126 has taken them (it has not answered yet)";
+        let expected =
+            "3 spans are lost: the process ends, on their way to http://agent:8126 (no answer yet)";
         assert_eq!(line, expected);
         assert_eq!(queue.take_unsent_line(), None, "they have been described");
         queue.push(chunks(&[4]), None);
@@ -463,7 +494,7 @@ mod waiting {
         let waiter = Waiter::new(Arc::clone(&queue), WaitFor::Finished);
         queue.close();
         assert!(!is_over(&waiter));
-        queue.finish();
+        queue.finish("");
         assert!(is_over(&waiter));
     }
 }

@@ -18,7 +18,8 @@ pub(crate) enum WaitFor {
 /// A wait for the sender. Giving it up changes nothing about what is sent.
 ///
 /// In a child that a signal handler forks during the wait, the wait fails and takes no lock of the
-/// queue, which is the parent's.
+/// queue, which is the parent's. It also fails when the application has closed the descriptors of
+/// the sender.
 pub struct Waiter {
     queue: Arc<Queue>,
     process: u64,
@@ -34,7 +35,8 @@ impl Waiter {
         }
     }
 
-    /// Returns whether this process is a child of the one that the wait was begun in.
+    /// Returns whether this process is a child of the one that the wait was begun in, or has started
+    /// anew since.
     pub fn is_inherited(&self) -> bool {
         self.process != generation()
     }
@@ -47,7 +49,7 @@ impl Waiter {
     /// Does the same as [`Waiter::wait`], and also returns when `interrupt`, which must be the calling
     /// thread's, is requested.
     pub fn wait_unless(&self, interrupt: &Interrupt, limit: Duration) -> bool {
-        if self.is_inherited() {
+        if self.is_inherited() || self.queue.has_lost_sender() {
             return false;
         }
         let deadline = Instant::now().checked_add(limit);
@@ -64,7 +66,7 @@ impl Waiter {
                 Some(left) => thread::park_timeout(left),
                 None => thread::park(),
             }
-            if self.is_inherited() {
+            if self.is_inherited() || self.queue.has_lost_sender() {
                 return false;
             }
             state = self.queue.lock();
@@ -97,7 +99,7 @@ impl Waiter {
                 state.first_number() >= *number && in_flight.all(|payload| payload.first >= *number)
             }
             WaitFor::Reply(slot) => slot.get().is_some(),
-            WaitFor::Finished => state.finished,
+            WaitFor::Finished => state.finished.is_some(),
         }
     }
 }

@@ -16,8 +16,7 @@ extern "C" fn at_end() {
 #[magnus::init]
 fn init(ruby: &Ruby) -> Result<(), Error> {
     crate::ruby::check_version(ruby)?;
-    pipeline::fork::watch();
-    pipeline::report::library_log::listen();
+    pipeline::init();
     crate::ruby::at_end(at_end);
     crate::ruby::allow_ractors();
     if !crate::ruby::Encodings::check() {

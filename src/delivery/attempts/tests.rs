@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 mod script {
     pub use super::Script::{
-        Answer, AnswerWith, CutShort, Fail, Hang, LateFailure, Relayed, Slow, Stalled,
+        Answer, AnswerWith, CutShort, Fail, Hang, LateFailure, Panic, Relayed, Slow, Stalled,
     };
 }
 
@@ -303,6 +303,17 @@ mod lost_requests {
         assert_eq!(delivered.details(), [expected]);
         let requests = agent.client.count();
         assert!((10..=24).contains(&requests), "{requests}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_of_the_http_client_is_tried_again() {
+        let cause = "OS can't spawn worker thread";
+        let delivered = Agent::new([Panic(cause)]).deliver(&[2]).await;
+        assert_eq!(
+            (delivered.spans(), delivered.stats.retries),
+            ((2, vec![]), 1)
+        );
+        assert!(delivered.stats.last_error.unwrap().ends_with(cause));
     }
 
     #[tokio::test(start_paused = true)]

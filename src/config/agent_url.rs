@@ -1,8 +1,8 @@
-//! Settings of an exporter, validated before anything is built from them.
+//! The address of the agent.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::Uri;
 use std::fmt;
-use std::time::Duration;
+use std::net::IpAddr;
 
 /// Longest path of a Unix socket: `sockaddr_un` holds 108 bytes with the closing NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -12,127 +12,6 @@ const LONGEST_URL: usize = 8_192;
 
 /// Longest name of a host (RFC 1035).
 const LONGEST_HOST: usize = 253;
-
-/// Header values shorter than this say too little to be worth hiding, and would match by chance.
-const SHORTEST_SECRET: usize = 6;
-
-/// Settings of one [`Exporter`](crate::Exporter).
-#[derive(Clone)]
-pub struct Config {
-    pub agent_url: AgentUrl,
-    /// Limit of one request, from connecting to the end of the answer.
-    pub agent_timeout: Duration,
-    /// Longest time a chunk waits in the queue before it is sent.
-    pub flush_interval: Duration,
-    /// How long process shutdown waits for what is queued.
-    pub shutdown_timeout: Duration,
-    /// Bound of the queue, in spans.
-    pub max_queue_spans: usize,
-    /// Bound of the queue, in bytes of memory.
-    pub max_queue_bytes: usize,
-    /// Which chunks are dropped when the queue is full.
-    pub when_full: WhenFull,
-    /// Size up to which the body of one request is filled, in bytes. A larger chunk goes alone.
-    pub max_payload_bytes: usize,
-    /// Time after which no further attempt is made for a payload.
-    pub retry_deadline: Duration,
-    /// Value of `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
-    pub test_session_token: Option<HeaderText>,
-    /// Sent with every request, in place of the library's own of the same name.
-    pub headers: HeaderMap,
-    /// Whether span events are sent typed rather than as JSON; decided by the agent's `/info` if
-    /// `None`.
-    pub span_events: Option<bool>,
-    /// Whether the tracer marks top-level spans itself (`Datadog-Client-Computed-Top-Level`).
-    pub client_computed_top_level: bool,
-    /// Whether the agent must not compute statistics (`Datadog-Client-Computed-Stats`).
-    pub client_computed_stats: bool,
-    pub tracer: Tracer,
-}
-
-impl Config {
-    /// Returns a text of the agent's without the values of configured headers, which may be secret
-    /// and which a proxy may repeat.
-    pub(crate) fn redact(&self, text: &str) -> String {
-        let headers = self
-            .headers
-            .values()
-            .filter_map(|value| value.to_str().ok());
-        let token = self.test_session_token.iter().map(HeaderText::as_str);
-        let secrets = headers
-            .chain(token)
-            .filter(|value| value.len() >= SHORTEST_SECRET);
-        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "…"))
-    }
-}
-
-/// Which chunks are dropped when the queue is full. Chunks are dropped whole.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum WhenFull {
-    /// Chunks that find no room.
-    DropNewest,
-    /// Chunks that have waited longest.
-    DropOldest,
-}
-
-/// Values of the `Datadog-Meta-*` headers.
-#[derive(Clone)]
-pub struct Tracer {
-    pub version: HeaderText,
-    pub language: HeaderText,
-    pub language_version: HeaderText,
-    pub interpreter: HeaderText,
-    pub interpreter_vendor: HeaderText,
-}
-
-/// Non-empty ASCII text that can be sent as the value of an HTTP header.
-#[derive(Clone, PartialEq)]
-pub struct HeaderText(String);
-
-impl HeaderText {
-    /// # Errors
-    /// Says what is expected if the text is empty or has a character that no header value may hold.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        if text.is_empty() {
-            return Err("expected text, got an empty String".into());
-        }
-        match HeaderValue::from_str(text) {
-            Ok(_) if text.is_ascii() => Ok(Self(text.into())),
-            // The text is not repeated: it may be secret.
-            _ => Err("expected printable ASCII (it is sent as an HTTP header)".into()),
-        }
-    }
-
-    /// Returns the text as it was given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Headers that describe a request's content or connection.
-const RESERVED_HEADERS: [&str; 6] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-    "x-datadog-trace-count",
-];
-
-/// Adds a header to those sent with every request.
-///
-/// # Errors
-/// If no header can have that name or value, or if it describes a request's content.
-pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
-    let value = HeaderText::parse(value)?.0;
-    let value = HeaderValue::try_from(value).map_err(|problem| problem.to_string())?;
-    let name = HeaderName::try_from(name).map_err(|problem| problem.to_string())?;
-    if RESERVED_HEADERS.contains(&name.as_str()) {
-        return Err("this header can't be chosen".into());
-    }
-    headers.insert(name, value);
-    Ok(())
-}
 
 /// Where the agent listens: `http://host:port`, `https://host:port` or `unix:///path/to/socket`.
 #[derive(Clone, Debug, PartialEq)]
@@ -193,6 +72,16 @@ impl AgentUrl {
     /// Returns the text as it was given.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns whether the agent's address has to be looked up.
+    pub(crate) fn has_host_name(&self) -> bool {
+        let uri = self.0.parse::<Uri>().ok();
+        let host = uri.as_ref().and_then(Uri::host);
+        host.is_some_and(|host| {
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            !self.0.starts_with("unix://") && address.parse::<IpAddr>().is_err()
+        })
     }
 
     /// Returns the URL of one of the agent's endpoints in the form that the HTTP client takes, in
@@ -345,32 +234,19 @@ mod tests {
     }
 
     #[test]
-    fn header_values_are_not_repeated() {
-        let mut headers = HeaderMap::new();
-        let error = add_header(&mut headers, "DD-API-KEY", "s3cr3t\n").unwrap_err();
-        assert!(error.contains("printable ASCII") && !error.contains("s3cr3t"));
-        let mut config = crate::testing::config();
-        add_header(&mut config.headers, "DD-API-KEY", "s3cr3t").unwrap();
-        config.test_session_token = HeaderText::parse("t0k3n-1").ok();
-        let text = config.redact("no such key: s3cr3t, no session t0k3n-1");
-        assert_eq!(text, "no such key: …, no session …");
-    }
-
-    #[test]
-    fn headers_that_describe_the_content_cannot_be_chosen() {
-        let mut headers = HeaderMap::new();
-        assert_eq!(add_header(&mut headers, "X-Own", "1"), Ok(()));
-        assert!(add_header(&mut headers, "Content-Length", "1").is_err());
-        assert!(add_header(&mut headers, "no name", "1").is_err());
-        assert!(add_header(&mut headers, "X-Other", "a\nb").is_err());
-        assert_eq!(headers.len(), 1);
-    }
-
-    #[test]
-    fn header_text_is_what_a_header_value_may_be() {
-        assert!(HeaderText::parse("3.1.7").is_ok());
-        for text in ["", "a\nb", "é"] {
-            assert!(HeaderText::parse(text).is_err(), "{text:?}");
+    fn names_have_to_be_looked_up_and_addresses_have_not() {
+        for (url, has_name) in [
+            ("http://agent:8126", true),
+            ("https://localhost", true),
+            ("http://127.0.0.1:8126", false),
+            ("http://[::1]:8126/x", false),
+            ("unix:///run/apm.socket", false),
+        ] {
+            assert_eq!(
+                AgentUrl::parse(url).unwrap().has_host_name(),
+                has_name,
+                "{url}"
+            );
         }
     }
 }
