@@ -183,5 +183,9 @@ impl Queue {
             state.stats.spans_exported += spans;
             self.count_lost(state, spans, Loss::Invalid, &refused.problem);
         }
+        if let Some(example) = chunks.left_out() {
+            state.loss_log.left_out(example);
+            self.note_lines(state);
+        }
     }
 }

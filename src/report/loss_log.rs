@@ -17,6 +17,8 @@ pub struct LossLog {
     /// Tells of failed attempts. Dropped if it has not been fetched when losses begin, whose line
     /// says as much.
     outage: Option<String>,
+    /// Whether it was told that values are left out.
+    left_out: bool,
     lines: Lines,
 }
 
@@ -35,6 +37,16 @@ impl LossLog {
         if self.note(0, detail).is_none() {
             self.outage = Some(format!(
                 "Spans cannot be sent for now: {detail}. They are kept and sent again as long as there is time and room."
+            ));
+        }
+    }
+
+    /// Notes that values were left out of spans. Told once, with an example: what can't be sent once can't be sent
+    /// later, and the counters tell how many there are.
+    pub fn left_out(&mut self, example: &str) {
+        if !std::mem::replace(&mut self.left_out, true) {
+            self.lines.push(&format!(
+                "Values that can't be sent are left out of spans: {example}. Further ones are counted as values_left_out."
             ));
         }
     }
@@ -101,6 +113,16 @@ impl LossLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_are_left_out_are_told_once() {
+        let mut log = LossLog::default();
+        log.left_out("meta[\"a\"]: expected String or Symbol, got Object");
+        log.left_out("another");
+        let lines = log.take_lines();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("meta[\"a\"]: expected"), "{lines:?}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn losses_are_told_when_they_begin_and_when_they_are_over() {

@@ -171,6 +171,11 @@ impl Exporter {
     }
 
     fn agent_url(ruby: &Ruby, this: &Self) -> Result<String, Error> {
+        Ok(this.get(ruby)?.config().agent_url.as_str().to_owned())
+    }
+
+    /// Returns the agent's URL without what may be secret in it.
+    fn address(ruby: &Ruby, this: &Self) -> Result<String, Error> {
         Ok(this.get(ruby)?.config().agent_url.to_string())
     }
 
@@ -327,6 +332,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("take_outcomes", method!(Exporter::take_outcomes, 0))?;
     class.define_method("export", method!(Exporter::export, 1))?;
     class.define_method("closed?", method!(Exporter::is_closed, 0))?;
+    class.define_private_method("address", method!(Exporter::address, 0))?;
     class.define_method("agent_url", method!(Exporter::agent_url, 0))?;
     class.define_method("service_rates", method!(Exporter::service_rates, 0))?;
     class.define_method("stats", method!(Exporter::stats, 0))?;

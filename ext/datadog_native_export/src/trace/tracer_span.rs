@@ -22,7 +22,7 @@ macro_rules! span_variables {
             }
         }
 
-        #[expect(non_camel_case_types, dead_code, reason = "the names of fields; not all are prefetched")]
+        #[expect(non_camel_case_types, reason = "the names of fields")]
         enum Index {
             $($field,)*
         }
