@@ -21,7 +21,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "options" do
     { max_queue_spans: 0 } => /max_queue_spans: expected an Integer of 1 or more, got 0/,
     { max_queue_bytes: 1.5 } => /max_queue_bytes: expected an Integer of 1 or more, got 1.5/,
     { tracer_version: "1\n2" } => /tracer_version: expected printable ASCII/,
-    { headers: "X: y" } => /headers: expected a Hash of Strings, got "X: y"/,
+    { headers: "X: y" } => /headers: expected a Hash of Strings, got a String/,
     { headers: { "X-Own" => 3 } } => /headers: expected a String, got 3/,
     { headers: { "no name" => "x" } } => /headers: "no name": invalid HTTP header name/,
     { headers: { "X-Own" => "a\nb" } } => /headers: "X-Own": expected printable ASCII/,

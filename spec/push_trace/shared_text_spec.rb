@@ -38,7 +38,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and text that sp
   end
 
   it "keeps text once that traces share, also after one that failed" do
-    name = ("shared " * 200).freeze
+    name = ("shared " * 1_000).freeze
     traces = Array.new(20) { |i| [tracer_span(id: i + 1, name:, resource: name, meta: { "key" => name })] }
     failing = [tracer_span(name:, service: "not sent"), tracer_span(id: "none")]
     [*traces.first(10), failing, *traces.last(10)].each { |spans| chunks.push_trace(spans) }

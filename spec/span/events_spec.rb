@@ -39,7 +39,7 @@ RSpec.describe Datadog::NativeExport::Span, "#add_event" do
 
     expect { span.add_event(name: "x") }.to raise_error(ArgumentError, /one of time: and time_unix_nano:/)
     expect { span.add_event(name: "x", time: Time.now, time_unix_nano: 1) }.to raise_error(ArgumentError)
-    expect { span.add_event(name: "x", time: 1) }.to raise_error(TypeError, "time: expected Time, got Integer")
+    expect { span.add_event(name: "x", time: 1) }.to raise_error(TypeError, "time: expected Time, got Integer (1)")
     expect { span.add_event(name: "x", time: Time.at(-1)) }.to raise_error(RangeError, /1970/)
     expect { span.add_event(name: "x", time_unix_nano: 1.5) }.to raise_error(TypeError, /time_unix_nano: expected/)
     expect { span.add_event(name: "x", time_unix_nano: 1 << 64) }.to raise_error(RangeError, /0 to 2\*\*64-1/)
