@@ -5,6 +5,7 @@
 #
 #   ruby -Ilib examples/testing.rb
 
+require "logger"
 require "datadog/native_export"
 require "datadog/native_export/testing"
 
@@ -12,7 +13,8 @@ Datadog::NativeExport::Testing::Agent.start do |agent|
   failures = [503, 503]
   agent.respond_with { failures.shift } # then nil: the usual answer
 
-  exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
+  # Failures that are meant are not worth a warning.
+  exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url, logger: Logger.new(File::NULL))
   span = Datadog::NativeExport::Span.new(name: "web.request", service: "shop", trace_id: 1, span_id: 2,
                                          start: Time.now, duration: 1_000, meta: { "http.method" => "GET" })
   exporter.export(Datadog::NativeExport::TraceChunks.new.begin_chunk << span)

@@ -118,6 +118,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
     output, errors, = run_ruby(<<~RUBY)
       require #{File.expand_path("../support/tracer_span", __dir__).inspect}
       span = Support::TracerSpan.build
+      names, get = %i[instance_variables instance_variable_get].map { |name| Kernel.instance_method(name) }
       classes = ObjectSpace::WeakMap.new
       # Its stack goes with it, on which the garbage collector would find the classes.
       Fiber.new do
@@ -125,8 +126,8 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and the instance
           kind = Class.new
           classes[kind] = kind
           objects = Array.new(2) do
-            span.instance_variables.each_with_object(kind.new) do |name, object|
-              object.instance_variable_set(name, span.instance_variable_get(name))
+            names.bind_call(span).each_with_object(kind.new) do |name, object|
+              object.instance_variable_set(name, get.bind_call(span, name))
             end
           end
           Datadog::NativeExport::TraceChunks.new.push_trace(objects, strict: true)
