@@ -15,7 +15,7 @@ use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
 use pipeline::span::{Chunk, LeftOut, Size, SpanBytes, pool};
-use prefetch::{BATCH, prefetch_batch, prefetch_targets};
+use prefetch::{BATCH, prefetch_batch};
 use tracer_span::{Readers, TracerSpan};
 
 /// Lowers the spans of one trace: objects with the instance variables of `Datadog::Tracing::Span`, read without calling
@@ -70,20 +70,17 @@ impl TraceLowering<'_> {
         let mut index = 0;
         // The length is asked for each time: rare values call Ruby code, which may change the Array.
         while index < spans.len() {
-            if index == chunk.len() {
-                let batch = BATCH.min(spans.len() - index);
-                chunk.extend((0..batch).map(|_| pool().get_span()));
-                prefetch_targets(&chunk[index..]);
+            if index.is_multiple_of(BATCH) {
                 prefetch_batch(spans, index, self.readers);
             }
             let [Some(span)] = values_from(spans, index) else {
                 break;
             };
+            chunk.push(pool().get_span());
             let lowered = self.span(span, &mut chunk[index]);
             lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
             index += 1;
         }
-        chunk.truncate(index);
         Ok(())
     }
 

@@ -1,15 +1,12 @@
-//! Prefetching spans before they are lowered. They were made over the time of a request, by code that has used much
-//! other memory since, and those that they are lowered into were last used by the sender, on another processor: waiting
-//! for all of that takes longer than lowering.
+//! Prefetching spans before they are read. They were made over the time of a request, by code that has used much other
+//! memory since, and waiting for their parts takes longer than lowering them.
 
 use super::tracer_span::{Readers, SpanSlots};
 use crate::ruby::private::{
-    self, CAN_PREFETCH, Entries, prefetch, prefetch_address, prefetch_for_writing,
-    prefetch_pointee, prefetch_range,
+    self, CAN_PREFETCH, Entries, prefetch, prefetch_address, prefetch_pointee, prefetch_range,
 };
 use crate::ruby::values_from;
 use magnus::{RArray, RHash, RObject, Value};
-use pipeline::span::SpanBytes;
 
 /// Number of spans that are prefetched together: while one part of them is waited for, so are those of the others.
 pub const BATCH: usize = 10;
@@ -63,25 +60,6 @@ pub fn prefetch_batch(spans: RArray, index: usize, readers: &Readers) {
     let tags = || spans().filter_map(|span| private::entries(RHash::from_value(span.meta())?));
     tags().for_each(|entries| entries.prefetch_values(None));
     tags().for_each(|entries| entries.prefetch_values(Some(STRING_TEXT)));
-}
-
-/// Prefetches where the tags and metrics of spans from the pool will be written.
-pub fn prefetch_targets(spans: &[SpanBytes]) {
-    if !CAN_PREFETCH || !private::enabled() {
-        return;
-    }
-    for span in spans {
-        prefetch_room(span.meta.iter().as_slice(), span.meta.capacity());
-        prefetch_room(span.metrics.iter().as_slice(), span.metrics.capacity());
-    }
-}
-
-/// Prefetches the room of a map that is empty.
-fn prefetch_room<T>(entries: &[T], capacity: usize) {
-    /// Bytes that most spans don't exceed.
-    const MOST: usize = 1_024;
-    let start = entries.as_ptr().addr();
-    prefetch_for_writing(start..start + (capacity * size_of::<T>()).min(MOST));
 }
 
 #[inline(always)]

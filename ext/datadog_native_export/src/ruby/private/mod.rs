@@ -11,10 +11,7 @@ mod prefetch;
 
 pub use hash_entries::Entries;
 pub use ivar_layout::{IvarLayout, Slots};
-pub use prefetch::{
-    CAN_PREFETCH, prefetch, prefetch_address, prefetch_for_writing, prefetch_pointee,
-    prefetch_range,
-};
+pub use prefetch::{CAN_PREFETCH, prefetch, prefetch_address, prefetch_pointee, prefetch_range};
 
 use magnus::{Error, RHash, Ruby};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -27,28 +27,12 @@ pub fn prefetch_address(address: usize) {
     let _ = address;
 }
 
-/// Bytes that a processor fetches at once, on all that Ruby is run on.
-const LINE: usize = 64;
-
 /// Prefetches the memory at all addresses of a range.
 #[inline]
 pub fn prefetch_range(addresses: Range<usize>) {
+    /// Bytes that a processor fetches at once, on all that Ruby is run on.
+    const LINE: usize = 64;
     addresses.step_by(LINE).for_each(prefetch_address);
-}
-
-/// Prefetches the memory at all addresses of a range, which will be written to.
-#[inline]
-pub fn prefetch_for_writing(addresses: Range<usize>) {
-    for address in addresses.step_by(LINE) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as in `prefetch_address`; processors that lack the instruction take it for none.
-        unsafe {
-            use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
-            _mm_prefetch::<_MM_HINT_ET0>(std::ptr::without_provenance(address));
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = address;
-    }
 }
 
 /// Prefetches what the word at an index of an object points to, if it points anywhere.
