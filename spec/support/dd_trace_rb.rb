@@ -98,7 +98,10 @@ module Support
     # Makes what different processes have traced alike.
     class Comparable
       # Differ from run to run.
-      VOLATILE = %w[runtime-id process_id _dd.p.tid sidekiq.job.id sidekiq.job.delay].freeze
+      VOLATILE = %w[
+        runtime-id process_id _dd.p.tid sidekiq.job.id sidekiq.job.delay rails.db.runtime rails.view.runtime
+        active_job.job.id _dd.tags.process
+      ].freeze
 
       def initialize(chunks)
         @chunks = chunks.map { |chunk| chunk.map { |span| Corpus.normalize(span) } }
