@@ -76,7 +76,8 @@ module Support
       # What a child with an agent of its own, or none, reported as JSON.
       def report(way, script, errors: 0)
         output, log = trace_with(way, script, agent: "", token: "", errors:)
-        JSON.parse(output).merge({ "errors" => log }.compact)
+        # Before that, early versions may have logged to standard output.
+        JSON.parse(output.lines.last.to_s).merge({ "errors" => log }.compact)
       end
 
       # Chunks of spans that arrived in a session, in the order in which they began.

@@ -30,8 +30,8 @@ RSpec.describe "Rails with dd-trace-rb" do
   def database = File.join(@folder, "shop.sqlite3")
 
   def environment(way, token)
-    { **Support::DDTraceRb::UNSET, "CHILD" => [way, agent.url, token].join(" "), "DATABASE_URL" => "sqlite3:#{database}",
-      "RAILS_ENV" => "production" }
+    { "CHILD" => [way, agent.url, token].join(" "), **Support::DDTraceRb::UNSET,
+      "DATABASE_URL" => "sqlite3:#{database}", "RAILS_ENV" => "production" }
   end
 
   # Serves the block's requests from two workers, both of which have served before.
@@ -82,18 +82,20 @@ RSpec.describe "Rails with dd-trace-rb" do
         .to eq(control.last.map { |chunk| chunk.map { |span| span["resource"] } })
       traces.flatten.zip(control.last.flatten) { |span, original| expect(span).to eq(original) }
       expect(traces.flatten.map { |span| span["name"] })
-        .to include("rack.request", "rails.action_controller", "rails.render_partial", "active_job.perform", "order.load")
+        .to include("rack.request", "rails.action_controller", "rails.render_partial", "active_job.perform",
+                    "order.load")
     end
 
     {
       "a Rake task" => %w[-S rake orders:count],
-      "`rails runner`" => ["-e", "APP_PATH = File.expand_path(\"config/application\"); require \"rails/commands\"", "runner",
-                           "Datadog::Tracing.trace(\"run\") { Order.pluck(:title) }"]
+      "`rails runner`" => ["-e", 'APP_PATH = File.expand_path("config/application"); require "rails/commands"',
+                           "runner", 'Datadog::Tracing.trace("run") { Order.pluck(:title) }']
     }.each do |name, command|
       it "sends the same of #{name}, by #{way}" do
         expected, arrived = ["http", way].map do |each_way|
           token = agent.start_session
-          output, status = Open3.capture2e(environment(each_way, token), *Support::DDTraceRb.command, *command, chdir: application)
+          output, status = Open3.capture2e(environment(each_way, token), *Support::DDTraceRb.command, *command,
+                                           chdir: application)
           expect(status).to be_success, output
           comparable(chunks(token))
         end

@@ -3,11 +3,12 @@
 require_relative "../../support/dd_trace_rb"
 require_relative "../../support/server"
 
-# Sidekiq with a Redis server, by the tracer's own transport and by this gem: what arrives of each job has to be the same.
+# Sidekiq with a Redis server, by the tracer's own transport and by this gem: what arrives of each job has to be equal.
 RSpec.describe "Sidekiq with dd-trace-rb" do
   include_context "with dd-trace-rb"
 
-  redis = ENV.fetch("PATH").split(":").map { |folder| File.join(folder, "redis-server") }.find { |path| File.executable?(path) }
+  redis = ENV.fetch("PATH").split(":").map { |folder| File.join(folder, "redis-server") }
+             .find { |path| File.executable?(path) }
   before { skip("redis-server is not installed") unless redis }
   before { skip("sidekiq is not installed") if Gem::Specification.find_all_by_name("sidekiq").empty? }
 
@@ -36,8 +37,8 @@ RSpec.describe "Sidekiq with dd-trace-rb" do
       Child.trace("request") { Newsletter.perform_async(20) }
       Child.trace("failing") { Mail.perform_async("") }
     RUBY
-    output, status = Open3.capture2e(environment(way, token), *Support::DDTraceRb.command, "-r", File.join(folder, "jobs"),
-                                     "-e", script)
+    output, status = Open3.capture2e(environment(way, token), *Support::DDTraceRb.command,
+                                     "-r", File.join(folder, "jobs"), "-e", script)
     expect(status).to be_success, output
   end
 
