@@ -76,7 +76,8 @@ module Support
       # What a child with an agent of its own, or none, reported as JSON.
       def report(way, script, errors: 0)
         output, log = trace_with(way, script, agent: "", token: "", errors:)
-        JSON.parse(output).merge({ "errors" => log }.compact)
+        # Before that, early versions may have logged to standard output.
+        JSON.parse(output.lines.last.to_s).merge({ "errors" => log }.compact)
       end
 
       # Chunks of spans that arrived in a session, in the order in which they began.
@@ -98,7 +99,10 @@ module Support
     # Makes what different processes have traced alike.
     class Comparable
       # Differ from run to run.
-      VOLATILE = %w[runtime-id process_id _dd.p.tid sidekiq.job.id sidekiq.job.delay].freeze
+      VOLATILE = %w[
+        runtime-id process_id _dd.p.tid sidekiq.job.id sidekiq.job.delay rails.db.runtime rails.view.runtime
+        active_job.job.id _dd.tags.process
+      ].freeze
 
       def initialize(chunks)
         @chunks = chunks.map { |chunk| chunk.map { |span| Corpus.normalize(span) } }

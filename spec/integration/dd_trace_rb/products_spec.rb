@@ -26,10 +26,26 @@ RSpec.describe "Products on top of dd-trace-rb" do
     end
   RUBY
 
+  # Early versions lack some of it.
+  known = {}
+  define_method(:needs) do |feature|
+    known.merge!(report("none", <<~RUBY)) if known.empty?
+      info = "Datadog::Core::Environment::AgentInfo"
+      puts JSON.generate(
+        checksum: Object.const_defined?(info) && Object.const_get(info).method_defined?(:propagation_checksum),
+        metastruct: Datadog::Tracing::SpanOperation.method_defined?(:set_metastruct_tag),
+        events: Datadog::Tracing.const_defined?(:SpanEvent),
+        stack: !Gem.find_files("datadog/appsec/actions_handler/serializable_backtrace.rb").empty?
+      )
+    RUBY
+    skip("not in this version") unless known[feature.to_s]
+  end
+
   define_method(:told) { |code, way: "enable", errors: 0| report(way, "#{script}\n#{code}", errors:) }
 
   %w[enable writer transport].each do |way|
     it "find the checksum of what the agent knows about the container, by #{way}" do
+      needs(:checksum)
       code = <<~RUBY
         serve { |request| [200, { "Datadog-Container-Tags-Hash" => "abc" }, '{"span_events": true}'] }
         Child.trace
@@ -43,6 +59,7 @@ RSpec.describe "Products on top of dd-trace-rb" do
 
   %w[http enable writer transport].each do |way|
     it "send what serializes itself, as AppSec's stack traces do, by #{way}" do
+      needs(:stack)
       told = told(<<~RUBY, way:)
         require "datadog/appsec"
         require "datadog/appsec/actions_handler/serializable_backtrace"
@@ -56,6 +73,7 @@ RSpec.describe "Products on top of dd-trace-rb" do
     end
 
     it "send structured tags by whatever keys, by #{way}" do
+      needs(:metastruct)
       told = told(<<~RUBY, way:)
         configure
         parsed = { "a" => 1, "q" => { nil => "v", true => 2, 1.5 => 3, :s => [nil, false] } }
@@ -68,6 +86,7 @@ RSpec.describe "Products on top of dd-trace-rb" do
     end
 
     it "send span events as such in the first payload, by #{way}" do
+      needs(:events)
       told = told(<<~RUBY, way:)
         configure
         Child.trace { |span| span.span_events << Datadog::Tracing::SpanEvent.new("packed", attributes: { "n" => 1 }) }
@@ -99,6 +118,8 @@ RSpec.describe "Products on top of dd-trace-rb" do
   end
 
   describe "the agent" do
+    before { needs(:checksum) }
+
     it "is asked once for a configuration, on a thread of its own that ends" do
       told = told(<<~RUBY)
         threads = []

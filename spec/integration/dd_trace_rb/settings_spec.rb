@@ -45,7 +45,9 @@ RSpec.describe "dd-trace-rb's settings" do
           end
           Child.trace(name)
           Child.flush
-          [name, [agent.spans.map { |span| span["name"] } == [name], log.string.scrub.lines.grep(/native-export/)]]
+          lines = log.string.scrub.lines.grep(/native-export/)
+          known = !odd.env.key?("DD_EXTERNAL_ENV") || Datadog.configuration.respond_to?(:container)
+          [name, [agent.spans.map { |span| span["name"] } == [name], (lines if known)]]
         ensure
           odd.env.each_key { |variable| ENV.delete(variable) }
         end
@@ -70,6 +72,8 @@ RSpec.describe "dd-trace-rb's settings" do
 
         if odd.warns
           it "are warned of once, by the name of the variable" do
+            skip("not in this version") unless lines
+
             expect(lines.size).to eq(1)
             expect(lines.first).to include(odd.warns)
           end
@@ -79,7 +83,7 @@ RSpec.describe "dd-trace-rb's settings" do
   end
 
   it "show no password" do
-    lines = %w[enable writer transport].flat_map { |way| tried[[children, way]].values.flat_map(&:last) }
+    lines = %w[enable writer transport].flat_map { |way| tried[[children, way]].values.flat_map(&:last).compact }
 
     expect(lines).not_to be_empty
     expect(lines.join).not_to include("secret")

@@ -27,6 +27,8 @@ module Datadog
           @looked_at = now
           info = present
           start(info) if info && !info.equal?(@fetched) && !@thread&.alive?
+        rescue StandardError => e
+          Log.debug(e)
         end
 
         # Looks again with the next trace, since the tracer is about to be configured.

@@ -65,9 +65,11 @@ module Datadog
 
           def logger = @logger || (Datadog.respond_to?(:logger) ? Datadog.logger : Kernel)
 
+          # As it is sent, or in early versions, which can't decode that, as JSON.
           def serialized(segment)
             encoder = Datadog::Core::Encoding::MsgpackEncoder
-            encoder.decode(encoder.encode(serializable(segment)))
+            trace = serializable(segment)
+            encoder.respond_to?(:decode) ? encoder.decode(encoder.encode(trace)) : trace.to_json
           end
 
           # Early versions know no span events, and take no such option.

@@ -61,15 +61,15 @@ module Datadog
         # @return [Boolean] false when the time ran out
         def drain(timeout)
           backlog = present
-          return true if backlog.thread.nil? || backlog.thread.equal?(Thread.current)
+          return true if backlog.thread.nil? && backlog.queue.empty?
+          return true if backlog.thread.equal?(Thread.current)
 
           deadline = timeout && (Clock.now + timeout)
           backlog.queue << (marker = Marker.new(false))
           until marker.reached
             return false if deadline && Clock.now >= deadline
 
-            start(backlog)
-            sleep(STEP)
+            start(backlog) ? sleep(STEP) : step(backlog)
           end
           true
         end
@@ -94,15 +94,18 @@ module Datadog
         end
 
         # Not by `synchronize`, which isn't allowed in a signal handler. Where another thread is about to start one,
-        # this need not. An interrupt must not leave the lock taken.
+        # this need not. An interrupt must not leave the lock taken. Returns false where there can be no thread.
         def start(backlog)
-          return if backlog.thread&.alive? || @starting.owned?
+          return true if backlog.thread&.alive? || @starting.owned?
 
           begin
             launch(backlog) if @starting.try_lock && !backlog.thread&.alive?
+            true
           ensure
             @starting.unlock if @starting.owned?
           end
+        rescue ThreadError
+          false
         end
 
         def launch(backlog)
@@ -119,11 +122,23 @@ module Datadog
 
         def work(backlog)
           loop do
-            case item = backlog.queue.pop
-            when Marker then item.reached = true
-            when nil then return if ended?(backlog)
-            else process(backlog, item)
-            end
+            item = backlog.queue.pop
+            return if item.nil? && ended?(backlog)
+
+            handle(backlog, item)
+          end
+        end
+
+        # Does what a thread would do.
+        def step(backlog)
+          handle(backlog, backlog.queue.pop(true))
+        end
+
+        def handle(backlog, item)
+          case item
+          when Marker then item.reached = true
+          when nil then nil
+          else process(backlog, item)
           end
         end
 
