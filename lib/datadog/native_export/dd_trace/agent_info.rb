@@ -17,7 +17,7 @@ module Datadog
           @looked_at = -Float::INFINITY
         end
 
-        # Has to be cheap, since each trace comes by.
+        # Asks where the present configuration's answer isn't there, at most once a second.
         #
         # @return [void]
         def refresh

@@ -46,8 +46,9 @@ module Datadog
         # @return [void]
         def poll
           exporter = @transport.running or return
-          # A clock that was set back is no reason to wait.
-          due = (Clock.now - @published_at).abs >= INTERVAL
+          # A clock that was set back is no reason to wait, and a new configuration has a new exporter.
+          due = (Clock.now - @published_at).abs >= INTERVAL || !exporter.equal?(@exporter)
+          @transport.refresh_agent_info if due
           publish if due || !exporter.service_rates.equal?(@rates)
         end
 

@@ -53,8 +53,8 @@ module Datadog
           #
           # @param segment [Datadog::Tracing::TraceSegment] formatted
           def flushing(segment)
-            logger = self.logger
-            return unless logger.respond_to?(:debug?) && logger.debug?
+            logger = Datadog.logger
+            return unless logger.debug?
 
             logger.debug { "Flushing trace: #{serialized(segment)}" }
           rescue StandardError => e

@@ -53,7 +53,7 @@ module Datadog
         follow_settings
         return own.send_traces(segments) unless usable?
 
-        @agent_info.refresh
+        refresh_agent_info
         responses = deliver(segments)
         responses.each { |response| update_stats_from_response!(response) }
         Datadog.health_metrics.transport_chunked(responses.size)
@@ -77,8 +77,6 @@ module Datadog
         chunks, broken = lower(segments)
         size = chunks.size
         exporter.export(chunks) ? broken : broken + size
-      ensure
-        @agent_info.refresh
       end
 
       # Sends what is queued and waits for it.
@@ -112,6 +110,12 @@ module Datadog
       def exporter
         @exporter || @lock.synchronize { @exporter ||= build }
       end
+
+      # Has the tracer ask the agent what it is, if need be.
+      #
+      # @api private
+      # @return [void]
+      def refresh_agent_info = @agent_info.refresh
 
       # @api private
       # @return [Integer] number of traces that can wait, if each has one span
