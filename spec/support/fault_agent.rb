@@ -15,6 +15,7 @@ module Support
   # - `raw:` bytes to be written for an answer, after which the connection is closed
   # - `early:` the answer comes before the body is read
   # - `hang:` reads and never answers; with `raw:`, after that much of an answer
+  # - `endless:` the body of the answer goes on until the client closes the connection
   # - `wait:` a Queue, popped between taking the spans and answering
   # - `slow:` bytes to read at a time, a hundred times a second
   #
@@ -41,7 +42,7 @@ module Support
 
     # The step for all requests that {#script} does not tell of.
     attr_writer :usual
-    # The step for `/info`: only `hang:`, `reset: :request` and `status:` mean something there.
+    # The step for `/info`: only `hang:`, `endless:`, `reset: :request` and `status:` mean something there.
     attr_writer :info
     # Bodies beyond so many bytes are answered with 413, whatever the steps say.
     attr_writer :max_body_bytes
@@ -56,6 +57,7 @@ module Support
       @received = Hash.new(0)
       @unanswered = Hash.new(0)
       @problems = []
+      @endless_bytes = []
       @connections = []
       start
     end
@@ -102,6 +104,9 @@ module Support
     # Ids of spans that were delivered in a request whose answer did not reach the client.
     def unanswered = @lock.synchronize { @unanswered.keys }
 
+    # How much could be written of each answer without end, before the client went away.
+    def endless_bytes = @lock.synchronize { @endless_bytes.dup }
+
     # What was wrong with requests.
     def problems = @lock.synchronize { @problems.dup }
 
@@ -143,6 +148,7 @@ module Support
 
       HTTP.read(socket)
       return wait_for_end(socket) if @info[:hang]
+      return write_endlessly(socket, 200) if @info[:endless]
 
       HTTP.write(socket, @info.fetch(:status, 200), {}, INFO)
     end
@@ -174,6 +180,7 @@ module Support
       socket.write(step[:raw]) if step[:raw]
       return wait_for_end(socket) if step[:hang]
       return if step[:raw]
+      return write_endlessly(socket, step.fetch(:status, 200), attempt) if step[:endless]
 
       gone = gone?(socket)
       write_answer(socket, step)
@@ -241,6 +248,17 @@ module Support
 
     def write_answer(socket, step)
       HTTP.write(socket, step.fetch(:status, 200), step[:headers] || {}, step[:body] || "{}")
+    end
+
+    def write_endlessly(socket, status, attempt = nil)
+      socket.write("HTTP/1.1 #{status} X\r\n\r\n")
+      written = 0
+      loop { written += socket.write("y" * 65_536) }
+    rescue SystemCallError
+      # It has seen the status.
+      answered(attempt) if attempt&.delivered
+      @lock.synchronize { @endless_bytes << written }
+      false
     end
 
     def reset(socket)
