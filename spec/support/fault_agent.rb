@@ -12,7 +12,8 @@ module Support
   # - `status:`, `headers:`, `body:` of the answer, by default 200 and no rates
   # - `reset:` the connection: on the `:request`, unread; in the middle of its `:body`; or instead of the
   #   `:answer`, so that the client can't know that its spans have arrived
-  # - `raw:` bytes to be written for an answer, after which the connection is closed
+  # - `raw:` bytes to be written for an answer, after which the connection is closed; `in_pieces:` one after the
+  #   other; `answered:` so that the client learns the status
   # - `early:` the answer comes before the body is read
   # - `hang:` reads and never answers; with `raw:`, after that much of an answer
   # - `endless:` the body of the answer goes on until the client closes the connection
@@ -177,7 +178,7 @@ module Support
       step[:wait]&.pop
       return reset(socket) if step[:reset]
 
-      socket.write(step[:raw]) if step[:raw]
+      write_raw(socket, attempt, step) if step[:raw]
       return wait_for_end(socket) if step[:hang]
       return if step[:raw]
       return write_endlessly(socket, step.fetch(:status, 200), attempt) if step[:endless]
@@ -190,7 +191,7 @@ module Support
     end
 
     def takes?(step)
-      return step[:raw].match?(%r{\AHTTP/1\.1 2}) if step[:raw]
+      return step[:raw].match?(%r{^HTTP/1\.[01] 2\d\d\b}) if step[:raw]
 
       !step[:hang] && step.fetch(:status, 200).between?(200, 299)
     end
@@ -244,6 +245,21 @@ module Support
         sleep 0.01
       end
       body
+    end
+
+    def write_raw(socket, attempt, step)
+      # Up to the middle of a status line in pieces, and of a body that follows.
+      pieces = step[:in_pieces] ? step[:raw].scan(/.{1,7}/mn).first(30) : []
+      pieces.each do |piece|
+        socket.write(piece)
+        sleep 0.001
+      end
+      # Before the client can have seen it.
+      answered(attempt) if attempt.delivered && step[:answered]
+      socket.write(step[:raw].byteslice(pieces.sum(&:bytesize)..))
+    rescue SystemCallError
+      # The client has seen enough of it, which is what it may do.
+      raise unless step[:answered]
     end
 
     def write_answer(socket, step)
