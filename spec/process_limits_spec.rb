@@ -70,4 +70,44 @@ RSpec.describe "A process" do
       expect(ids).to eq([1, 2])
     end
   end
+
+  describe "that has no room for memory" do
+    # With an address space that takes Ruby and a few times what an agent takes of one text.
+    def run_with_little_memory(code)
+      script = "include Datadog::NativeExport\n#{code}"
+      capture("sh", "-c", 'ulimit -v 600000; exec "$@"', "sh", RbConfig.ruby, "-I", Support::Processes::LIB,
+              "-r", "datadog/native_export", "-e", script)
+    end
+
+    large = "text = 'x' * 200_000_000"
+    twenty = "text = 'x' * 20_000_000"
+    {
+      "a tag" => [large, "meta: { text => text }"],
+      "text to be transcoded" => [large, "service: text.force_encoding('UTF-16LE')"],
+      "text to be repaired" => ['text = "\xFF" * 24_000_000', "service: text"],
+      "a structure" => [large, "meta_struct: { 'k' => [text] }"],
+      "many structures" => [twenty, "meta_struct: (0...40).to_h { |key| [key.to_s, text] }"],
+      "packed structures" => [
+        "text = [0xDB, 200_000_000].pack('CN') << 'x' * 200_000_000
+         packed = Object.new.tap { |object| object.define_singleton_method(:to_msgpack) { text } }",
+        "meta_struct: { 'k' => packed }"
+      ],
+      "an attribute of a link" => [large, "links: [{ trace_id: 1, span_id: 1, attributes: { 'k' => text } }]"],
+      "attributes of an event" => [
+        twenty, "events: [{ name: 'n', time_unix_nano: 1, attributes: { 'k' => [text] * 40 } }]"
+      ]
+    }.each do |what, (prepare, field)|
+      it "gets an exception for #{what} that takes too much of it, and goes on" do
+        output, errors, status = run_with_little_memory(<<~RUBY)
+          #{prepare}
+          begin
+            Span.new(**{ name: "n", trace_id: 1, span_id: 1, start: 1, duration: 1, #{field} })
+          rescue NoMemoryError, RangeError, ArgumentError
+            print "refused"
+          end
+        RUBY
+        expect([output, errors, status.exitstatus]).to eq(["refused", "", 0])
+      end
+    end
+  end
 end

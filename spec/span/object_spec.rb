@@ -40,6 +40,27 @@ RSpec.describe Datadog::NativeExport::Span do
     end
   end
 
+  # So that it collects spans as often as their weight asks for.
+  describe "the garbage collector" do
+    text = "x" * 1_000_000
+    {
+      "set_meta" => ->(span) { span.set_meta("k", text) }, "set_metric" => ->(span) { span.set_metric(text, 1) },
+      "set_meta_struct" => ->(span) { span.set_meta_struct("k", text) },
+      "add_link" => ->(span) { span.add_link(trace_id: 1, span_id: 1, attributes: { "k" => text }) },
+      "add_event" => ->(span) { span.add_event(name: "e", time_unix_nano: 1, attributes: { "k" => text }) }
+    }.each do |name, add|
+      it "is told of what #{name} adds" do
+        span = build_span
+        GC.start
+        GC.disable
+
+        expect { add.call(span) }.to change { GC.stat(:malloc_increase_bytes) }.by_at_least(text.bytesize)
+      ensure
+        GC.enable
+      end
+    end
+  end
+
   it "has one owner" do
     span = build_span
 

@@ -12,9 +12,11 @@ module Support
   # - `status:`, `headers:`, `body:` of the answer, by default 200 and no rates
   # - `reset:` the connection: on the `:request`, unread; in the middle of its `:body`; or instead of the
   #   `:answer`, so that the client can't know that its spans have arrived
-  # - `raw:` bytes to be written for an answer, after which the connection is closed
+  # - `raw:` bytes to be written for an answer, after which the connection is closed; `in_pieces:` one after the
+  #   other; `answered:` so that the client learns the status
   # - `early:` the answer comes before the body is read
   # - `hang:` reads and never answers; with `raw:`, after that much of an answer
+  # - `endless:` the body of the answer goes on until the client closes the connection
   # - `wait:` a Queue, popped between taking the spans and answering
   # - `slow:` bytes to read at a time, a hundred times a second
   #
@@ -41,7 +43,7 @@ module Support
 
     # The step for all requests that {#script} does not tell of.
     attr_writer :usual
-    # The step for `/info`: only `hang:`, `reset: :request` and `status:` mean something there.
+    # The step for `/info`: only `hang:`, `endless:`, `reset: :request` and `status:` mean something there.
     attr_writer :info
     # Bodies beyond so many bytes are answered with 413, whatever the steps say.
     attr_writer :max_body_bytes
@@ -56,6 +58,7 @@ module Support
       @received = Hash.new(0)
       @unanswered = Hash.new(0)
       @problems = []
+      @endless_bytes = []
       @connections = []
       start
     end
@@ -102,6 +105,9 @@ module Support
     # Ids of spans that were delivered in a request whose answer did not reach the client.
     def unanswered = @lock.synchronize { @unanswered.keys }
 
+    # How much could be written of each answer without end, before the client went away.
+    def endless_bytes = @lock.synchronize { @endless_bytes.dup }
+
     # What was wrong with requests.
     def problems = @lock.synchronize { @problems.dup }
 
@@ -143,6 +149,7 @@ module Support
 
       HTTP.read(socket)
       return wait_for_end(socket) if @info[:hang]
+      return write_endlessly(socket, 200) if @info[:endless]
 
       HTTP.write(socket, @info.fetch(:status, 200), {}, INFO)
     end
@@ -171,9 +178,10 @@ module Support
       step[:wait]&.pop
       return reset(socket) if step[:reset]
 
-      socket.write(step[:raw]) if step[:raw]
+      write_raw(socket, attempt, step) if step[:raw]
       return wait_for_end(socket) if step[:hang]
       return if step[:raw]
+      return write_endlessly(socket, step.fetch(:status, 200), attempt) if step[:endless]
 
       gone = gone?(socket)
       write_answer(socket, step)
@@ -183,7 +191,7 @@ module Support
     end
 
     def takes?(step)
-      return step[:raw].match?(%r{\AHTTP/1\.1 2}) if step[:raw]
+      return step[:raw].match?(%r{^HTTP/1\.[01] 2\d\d\b}) if step[:raw]
 
       !step[:hang] && step.fetch(:status, 200).between?(200, 299)
     end
@@ -239,8 +247,34 @@ module Support
       body
     end
 
+    def write_raw(socket, attempt, step)
+      # Up to the middle of a status line in pieces, and of a body that follows.
+      pieces = step[:in_pieces] ? step[:raw].scan(/.{1,7}/mn).first(30) : []
+      pieces.each do |piece|
+        socket.write(piece)
+        sleep 0.001
+      end
+      # Before the client can have seen it.
+      answered(attempt) if attempt.delivered && step[:answered]
+      socket.write(step[:raw].byteslice(pieces.sum(&:bytesize)..))
+    rescue SystemCallError
+      # The client has seen enough of it, which is what it may do.
+      raise unless step[:answered]
+    end
+
     def write_answer(socket, step)
       HTTP.write(socket, step.fetch(:status, 200), step[:headers] || {}, step[:body] || "{}")
+    end
+
+    def write_endlessly(socket, status, attempt = nil)
+      socket.write("HTTP/1.1 #{status} X\r\n\r\n")
+      written = 0
+      loop { written += socket.write("y" * 65_536) }
+    rescue SystemCallError
+      # It has seen the status.
+      answered(attempt) if attempt&.delivered
+      @lock.synchronize { @endless_bytes << written }
+      false
     end
 
     def reset(socket)

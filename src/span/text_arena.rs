@@ -166,14 +166,38 @@ impl TextArena {
         copy.extend_from_slice(bytes);
         let (text, repaired) = match String::from_utf8(copy) {
             Ok(text) => (text, false),
-            Err(broken) => (
-                String::from_utf8_lossy(broken.as_bytes()).into_owned(),
-                true,
-            ),
+            Err(broken) => (repair_long(broken.as_bytes())?, true),
         };
         self.allocated += text.capacity();
         Ok((text.into(), repaired))
     }
+}
+
+/// Does the same as [`String::from_utf8_lossy`], which can't tell that there is no memory. What is repaired may take
+/// three times the room.
+fn repair_long(bytes: &[u8]) -> Result<String, TextError> {
+    let parts = || {
+        bytes
+            .utf8_chunks()
+            .map(|part| (part.valid(), !part.invalid().is_empty()))
+    };
+    let replacement = char::REPLACEMENT_CHARACTER;
+    let len: usize = parts()
+        .map(|(valid, is_broken)| valid.len() + usize::from(is_broken) * replacement.len_utf8())
+        .sum();
+    if len > AGENT_MAX_BYTES {
+        return Err(TextError::TooLong);
+    }
+    let mut text = String::new();
+    text.try_reserve_exact(len)
+        .map_err(|_| TextError::OutOfMemory)?;
+    for (valid, is_broken) in parts() {
+        text.push_str(valid);
+        if is_broken {
+            text.push(replacement);
+        }
+    }
+    Ok(text)
 }
 
 /// A block that text is still appended to.

@@ -88,7 +88,8 @@ module Datadog
         log(warnings)
       end
 
-      # Sends chunks at once and waits for the agent's answer. Other Ruby threads run meanwhile.
+      # Sends chunks at once and waits for the agent's answer. Other Ruby threads run meanwhile, and so do other
+      # fibers of this one where it has a Fiber scheduler.
       #
       # @param chunks [TraceChunks] consumed, unless one of the errors below is raised
       # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit. When the time runs out, sending
@@ -99,7 +100,7 @@ module Datadog
       def send_trace_chunks(chunks, timeout: nil)
         limit = limit(timeout)
         trace_count = chunks.size if chunks.is_a?(TraceChunks)
-        answer = send_and_wait(chunks, limit)
+        answer = Fibers.wait { send_and_wait(chunks, limit) }
         report_and_wait
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
@@ -108,26 +109,28 @@ module Datadog
         Response.new(trace_count:, accepted_count:, status:, payload:, loss:, error:)
       end
 
-      # Sends all queued chunks at once and waits until each is sent or lost.
+      # Sends all queued chunks at once and waits, as {#send_trace_chunks} does, until each is sent or lost.
       #
       # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit
       # @return [Boolean] false if the time ran out; sending goes on in the background
       # @raise [ClosedError] after {#shutdown}
       # @raise [TypeError, ArgumentError]
       def flush(timeout: nil)
-        flush_and_wait(limit(timeout))
+        limit = limit(timeout)
+        Fibers.wait { flush_and_wait(limit) }
       ensure
         report_and_wait
       end
 
-      # Stops accepting chunks, sends those that are queued and waits until each is sent or lost. May be called
-      # again, to wait again.
+      # Stops accepting chunks, sends those that are queued and waits, as {#send_trace_chunks} does, until each is
+      # sent or lost. May be called again, to wait again.
       #
       # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit
       # @return [Boolean] false if the time ran out; sending goes on in the background
       # @raise [TypeError, ArgumentError]
       def shutdown(timeout: nil)
-        shutdown_and_wait(limit(timeout))
+        limit = limit(timeout)
+        Fibers.wait { shutdown_and_wait(limit) }
       ensure
         report_and_wait
       end

@@ -13,6 +13,8 @@ use rmpv::ValueRef;
 
 const KINDS: &str = "nil, true, false, Integer, Float, String, Symbol, Array, Hash, or an object with to_msgpack, \
                      to_h, to_ary or to_str";
+/// Bytes of the longest marker, which says what a value is and how long; numbers fit into it.
+const LONGEST_MARKER: usize = 9;
 const KEYS: &str = "String, Symbol or Integer as a key";
 
 impl Lowering<'_> {
@@ -53,7 +55,7 @@ impl Lowering<'_> {
             ancestors: Vec::new(),
         };
         encoder.value(value)?;
-        encoder.check_size()?;
+        encoder.make_room(0)?;
         Ok(Bytes::from_underlying(encoder.out.into_vec()))
     }
 }
@@ -76,7 +78,7 @@ enum Step {
 impl Encoder<'_, '_> {
     /// Encodes a value, or nil in its place if it may be left out: no more than the innermost value is lost.
     fn value(&mut self, value: Value) -> Result<(), Failure> {
-        self.check_size()?;
+        self.make_room(0)?;
         let (start, depth) = (self.out.as_slice().len(), self.path.len());
         let Err(reason) = self.try_value(value) else {
             return Ok(());
@@ -145,34 +147,36 @@ impl Encoder<'_, '_> {
     /// Embeds what `to_msgpack` returns, if it is MessagePack of just one value.
     fn embed(&mut self, value: Value) -> Result<(), Failure> {
         let packed: Value = value.funcall_public("to_msgpack", ())?;
-        let bytes = RString::from_value(packed).and_then(copy_bytes);
-        let bytes = bytes.filter(|bytes| {
-            let mut rest = &bytes[..];
-            rmpv::decode::read_value_ref(&mut rest).is_ok() && rest.is_empty()
-        });
-        let Some(bytes) = bytes else {
+        let bytes = match RString::from_value(packed) {
+            Some(string) => {
+                self.make_room(string.len())?;
+                copy_bytes(string).ok_or_else(|| self.no_memory())?
+            }
+            None => Vec::new(),
+        };
+        let mut rest = &bytes[..];
+        if rmpv::decode::read_value_ref(&mut rest).is_err() || !rest.is_empty() {
             let expected = "one value of MessagePack from to_msgpack";
             return Err(Failure::wrong_class(self.path(), expected, value));
-        };
+        }
         self.out.as_mut_vec().extend_from_slice(&bytes);
         Ok(())
     }
 
-    fn check_size(&self) -> Result<(), Failure> {
-        self.check_room(0)
-    }
-
-    fn check_room(&self, bytes: usize) -> Result<(), Failure> {
-        if self.out.as_slice().len() + bytes <= AGENT_MAX_BYTES {
-            return Ok(());
+    /// Makes room for a value of so many bytes and its marker. What is written without is room that the buffer makes
+    /// itself, which ends the process where there is no memory.
+    fn make_room(&mut self, bytes: usize) -> Result<(), Failure> {
+        if self.out.as_slice().len() + bytes > AGENT_MAX_BYTES {
+            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes of MessagePack");
+            return Err(Failure::new(Kind::Argument, self.path(), problem));
         }
-        let problem = format!("expected at most {AGENT_MAX_BYTES} bytes of MessagePack");
-        Err(Failure::new(Kind::Argument, self.path(), problem))
+        let room = self.out.as_mut_vec().try_reserve(bytes + LONGEST_MARKER);
+        room.map_err(|_| self.no_memory())
     }
 
     /// Encodes a String. A binary one is text if it can be.
     fn string(&mut self, string: RString) -> Result<(), Failure> {
-        self.check_room(string.len())?;
+        self.make_room(string.len())?;
         let facts = StringFacts::of(string);
         if facts.encoding() == Encodings::BINARY && !facts.is_known_ascii() {
             let bytes = copy_bytes(string).ok_or_else(|| self.no_memory())?;
@@ -191,6 +195,7 @@ impl Encoder<'_, '_> {
     fn text(&mut self, value: Value) -> Result<(), Failure> {
         let path = &self.path;
         let text = self.lowering.text(value, || path_text(path))?.text;
+        self.make_room(text.as_str().len())?;
         written(encode::write_str(&mut self.out, text.as_str()));
         Ok(())
     }

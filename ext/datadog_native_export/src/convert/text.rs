@@ -10,7 +10,7 @@ use crate::ruby::{
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{Error, RString, Ruby, Symbol, Value};
-use pipeline::span::{Appended, TextArena, TextError};
+use pipeline::span::{AGENT_MAX_BYTES, Appended, TextArena, TextError};
 
 /// Names what text is made from, in errors.
 pub const TEXT: &str = "String or Symbol";
@@ -137,6 +137,10 @@ impl Lowering<'_> {
     #[cold]
     #[inline(never)]
     fn transcoded(&mut self, string: RString, path: impl Fn() -> String) -> Result<Text, Failure> {
+        // No encoding has more than four bytes where UTF-8 has one.
+        if string.len() > 4 * AGENT_MAX_BYTES {
+            return Err(no_text(TextError::TooLong, &path));
+        }
         let (string, replaced) = match is_ascii_only(string) {
             true => (string, false),
             false => transcode_or_replace(self.ruby, string)?,
@@ -176,10 +180,7 @@ fn transcode_or_replace(ruby: &Ruby, string: RString) -> Result<(RString, bool),
 fn no_text(error: TextError, path: &impl Fn() -> String) -> Failure {
     match error {
         TextError::TooLong => {
-            let problem = format!(
-                "expected at most {} bytes of text",
-                pipeline::span::AGENT_MAX_BYTES
-            );
+            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes of text");
             Failure::new(Kind::Range, path(), problem)
         }
         TextError::OutOfMemory => Failure::new(Kind::NoMemory, path(), "failed to allocate memory"),
