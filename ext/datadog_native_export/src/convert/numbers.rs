@@ -123,7 +123,7 @@ pub fn metric(
                 let number = value.funcall::<_, _, f64>("to_f", ())?;
                 if number.is_infinite() {
                     let range = "a number that a 64-bit float can hold";
-                    return Err(Failure::out_of_range(&field(), range, value));
+                    return Err(Failure::out_of_range(field(), range, value));
                 }
                 number
             }
@@ -132,7 +132,7 @@ pub fn metric(
         value.funcall("to_f", ())?
     } else {
         return Err(Failure::wrong_class(
-            &field(),
+            field(),
             "Integer, Float or Rational",
             value,
         ));

@@ -93,10 +93,7 @@ impl Entries {
 
     /// Copies keys and values, if there are not too many.
     #[inline]
-    pub fn copy_to<'c>(
-        self,
-        copies: &'c mut [[Word; 2]; Self::MOST_COPIED],
-    ) -> Option<&'c [[Word; 2]]> {
+    pub fn copy_to(self, copies: &mut [[Word; 2]; Self::MOST_COPIED]) -> Option<&[[Word; 2]]> {
         if self.count > Self::MOST_COPIED {
             return None;
         }
