@@ -46,7 +46,8 @@ class ForkStorm
       exporter = Datadog::NativeExport::Exporter.new(agent_url: @url, logger: SILENT, agent_timeout: LIMIT)
       exporter.export(ForkStorm.chunks(1, 1, 1))
       flush = Thread.new { exporter.flush(timeout: LIMIT) }
-      sleep(rand * 0.003)
+      # The sender takes its first steps now, in a development build ten times slower.
+      sleep(rand * [0.003, 0.03].sample)
       child = Kernel.fork { exit!(deliver(exporter)) }
       well = await(child)
       well && flush.value && exporter.stats[:spans_sent] == 1
