@@ -4,10 +4,11 @@
 #
 #   ruby bench/fork_storm.rb
 #
-# The environment may set FORKS=10_000 for each of AGENTS=healthy,hung,dead, and COMPARE=2_000, the forks that are
-# timed in a process that exports and in one that does not; and AGENT_HOST=127.0.0.1. With a name, some child in
-# thousands will not deliver: glibc's resolver has a lock that stays locked in a child that was forked while any
-# thread of its parent held it.
+# The environment may set FORKS=10_000 for each of AGENTS=healthy,hung,dead; BIRTHS=600, the processes that fork in the
+# first milliseconds of their first export, for each way to the agent, with and without RUST_BACKTRACE;
+# COMPARE=2_000, the forks that are timed in a process that exports and in one that does not; and
+# AGENT_HOST=127.0.0.1. With a name, some child in thousands will not deliver: glibc's resolver has a lock that stays
+# locked in a child that was forked while any thread of its parent held it.
 #
 # Exits with 1 if a check fails.
 
@@ -15,8 +16,10 @@ $LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
 
 require "datadog/native_export"
 require "rbconfig"
+require "timeout"
 require "tmpdir"
 require_relative "fork_storm/agent"
+require_relative "fork_storm/births"
 require_relative "fork_storm/children"
 require_relative "fork_storm/fork_times"
 require_relative "fork_storm/storm"
@@ -81,10 +84,13 @@ in ["storm", state]
   well = ForkStorm::Storm.new(state, directory, setting("FORKS", 10_000)).run
   FileUtils.rm_rf(directory)
   exit(well)
+in ["births", url, births] then exit(ForkStorm::Births.new(url, Integer(births)).run)
 in []
   $stdout.sync = true
   states = ENV.fetch("AGENTS", "healthy,hung,dead").split(",")
   well = states.map { |state| ForkStorm.storm(state) }
+  births = setting("BIRTHS", 600)
+  well.concat(ForkStorm::Births.run_all(births)) if births.positive?
   compared = setting("COMPARE", 2_000)
   well << ForkStorm.compare(compared) if compared.positive?
   exit(well.all?)

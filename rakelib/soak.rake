@@ -11,7 +11,7 @@ namespace :soak do
     ruby File.expand_path("../bench/soak.rb", __dir__)
   end
 
-  desc "Fork 10,000 times (FORKS=) under load with each kind of agent; see bench/fork_storm.rb"
+  desc "Fork 10,000 times (FORKS=) under load with each kind of agent, and in young processes; see bench/fork_storm.rb"
   task forks: :compile do
     ruby File.expand_path("../bench/fork_storm.rb", __dir__)
   end

@@ -3,25 +3,40 @@
 require "msgpack"
 require "socket"
 require_relative "../support/agent"
+require_relative "tls_listener"
 
 class ForkStorm
   # The agent of the storm, in a process of its own: on a Unix socket, where the kernel tells who sent, and on a
-  # port, where it closes the connection after each answer, so that one is being made all the time.
+  # port, where it closes the connection after each answer, so that one is being made all the time. It also listens on a
+  # port with TLS.
   class Agent
     # As seen by the process that started it.
     class Handle
       # @param state [String] `healthy`, `hung`, or `dead`, which nobody is then
       def initialize(state, directory)
         @path = File.join(directory, "agent.socket")
+        @certificate = Agent.certificate(@path)
         if state == "dead"
           @port = TCPServer.open("127.0.0.1", 0) { |server| server.addr[1] }
         else
           @io = IO.popen([RbConfig.ruby, MAIN, "agent", state, @path], "r+b")
-          @port = Integer(@io.gets)
+          @port, @tls_port = @io.gets.split
         end
       end
 
-      def urls = ["unix://#{@path}", "http://#{ENV.fetch("AGENT_HOST", "127.0.0.1")}:#{@port}"]
+      # Where the certificate is that its clients have to trust.
+      attr_reader :certificate
+
+      # @param way [String] `unix`, `tls`, or a port by `address` or by `name`
+      def url(way)
+        case way
+        when "unix" then "unix://#{@path}"
+        when "tls" then "https://localhost:#{@tls_port}"
+        else "http://#{way == "name" ? "localhost" : "127.0.0.1"}:#{@port}"
+        end
+      end
+
+      def urls = [url("unix"), url("address").sub("127.0.0.1", ENV.fetch("AGENT_HOST", "127.0.0.1"))]
 
       # {Tally#result}
       def result
@@ -69,11 +84,14 @@ class ForkStorm
       end
     end
 
+    def self.certificate(path) = "#{path}.pem"
+
     def initialize(state, path)
       @hung = state == "hung"
       @unix = UNIXServer.new(path)
-      @tcp = TCPServer.new("127.0.0.1", 0)
-      [@unix, @tcp].each { |listener| listener.listen(1024) }
+      @tcp, @tls = Array.new(2) { TCPServer.new("127.0.0.1", 0) }
+      [@unix, @tcp, @tls].each { |listener| listener.listen(1024) }
+      @path = path
       @tally = Tally.new
     end
 
@@ -81,8 +99,8 @@ class ForkStorm
     def run
       $stdout.sync = true
       Thread.abort_on_exception = true
-      puts @tcp.addr[1]
-      [@unix, @tcp].each do |listener|
+      puts [@tcp, @tls].map { |listener| listener.addr[1] }.join(" ")
+      [@unix, @tcp, TLSListener.new(@tls, self.class.certificate(@path))].each do |listener|
         Datadog::NativeExport::Testing::Server.new(listener) { |*request| answer(*request) }
       end
       Marshal.dump(@tally.result, $stdout) while $stdin.gets
