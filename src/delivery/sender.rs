@@ -157,6 +157,7 @@ impl Sender {
         );
         let exporting = exporter.send_trace_chunks_async(span::pool().wrap_chunks(chunks));
         let outcome = delivery.send(exporting).await;
+        span::reclaim_spans();
         for accepted in &outcome.accepted {
             self.info.note_state(accepted.agent_state.clone());
         }

@@ -49,9 +49,7 @@ impl TraceChunks {
 
     /// Begins a chunk that [`TraceChunks::push_span`] adds spans to, with room for some.
     pub fn begin_chunk(&mut self, capacity: usize) {
-        let mut spans = pool().pull_empty_chunk();
-        spans.reserve(capacity);
-        self.chunks.push(spans);
+        self.chunks.push(Vec::with_capacity(capacity));
         self.sizes.push(Size::default());
     }
 

@@ -13,7 +13,7 @@ pub use libdd_trace_utils::span::v04::{
     AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes, SpanLinkBytes,
     VecMap,
 };
-pub use pool::pool;
+pub use pool::{pool, reclaim_spans, take_spans};
 pub use prepare::{encoded_len, prepare};
 pub use size::{Size, span_memory};
 pub use static_texts::make_static;

@@ -310,10 +310,12 @@ impl Drop for OpenBlock {
 }
 
 unsafe fn clone_reference(block: NonNull<()>) -> RefCountedCell {
-    // SAFETY: called with the block of a reference that is alive.
-    unsafe { block.cast::<Block>().as_ref() }
-        .references
-        .fetch_add(1, Ordering::Relaxed);
+    // SAFETY: called with the block of a reference that is alive. No reference is made to its text, which may be
+    // written to.
+    unsafe {
+        let counter = &raw const (*block.cast::<Block>().as_ptr()).references;
+        (*counter).fetch_add(1, Ordering::Relaxed);
+    }
     // SAFETY: a block may be shared and dropped by any thread, and was just counted.
     unsafe { RefCountedCell::from_raw(block, &VTABLE) }
 }

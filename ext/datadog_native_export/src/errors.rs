@@ -1,6 +1,6 @@
 //! The errors that the classes raise, and the failures of which they are made.
 
-use crate::ruby::RubyInteger;
+use crate::ruby::{RubyInteger, class_name};
 use magnus::value::{Lazy, ReprValue};
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby, Value};
 
@@ -15,6 +15,14 @@ static ERROR: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "Error"));
 static CONSUMED: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "ConsumedError"));
 static CLOSED: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "ClosedError"));
 static CONFIGURATION: Lazy<ExceptionClass> = Lazy::new(|ruby| class(ruby, "ConfigurationError"));
+
+/// Looks the classes up while the extension is loaded: two Ractors that do so at once could wait for each other.
+pub fn init(ruby: &Ruby) {
+    Lazy::force(&MODULE, ruby);
+    for class in [&ERROR, &CONSUMED, &CLOSED, &CONFIGURATION] {
+        Lazy::force(class, ruby);
+    }
+}
 
 fn class(ruby: &Ruby, name: &str) -> ExceptionClass {
     ruby.get_inner(&MODULE)
@@ -113,22 +121,31 @@ impl Failure {
         }
     }
 
-    /// Says what happened, without the class of the exception.
+    /// Says what happened, without the class of the exception. May run Ruby code of the application.
     pub fn message(&self) -> String {
         match &*self.0 {
-            Cause::Problem { path, problem, .. } if path.is_empty() => problem.clone(),
-            Cause::Problem { path, problem, .. } => format!("{path}: {problem}"),
+            Cause::Problem { path, problem, .. } => located(path, problem),
             Cause::Raised(error) => error.to_string(),
         }
     }
 
     /// Returns the exception to be raised.
     pub fn into_error(self, ruby: &Ruby) -> Error {
-        let message = self.message();
         match *self.0 {
             Cause::Raised(error) => error,
-            Cause::Problem { kind, .. } => Error::new(kind.class(ruby), message),
+            Cause::Problem {
+                kind,
+                path,
+                problem,
+            } => Error::new(kind.class(ruby), located(&path, &problem)),
         }
+    }
+}
+
+fn located(path: &str, problem: &str) -> String {
+    match path.is_empty() {
+        true => problem.to_owned(),
+        false => format!("{path}: {problem}"),
     }
 }
 
@@ -151,7 +168,7 @@ pub fn describe(value: Value) -> String {
     if value.is_nil() {
         return "nil".into();
     }
-    let class = value.class().to_string();
+    let class = class_name(value);
     let is_short = RubyInteger::from_value(value).is_some_and(|whole| whole.magnitude.is_some());
     let text = match is_short || value.is_kind_of(ruby.class_float()) {
         true => value.to_string(),

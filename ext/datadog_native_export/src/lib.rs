@@ -23,6 +23,7 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
         let message = "this Ruby numbers its encodings in a way that is not known";
         return Err(Error::new(ruby.exception_load_error(), message));
     }
+    errors::init(ruby);
     crate::ruby::private::init(ruby)?;
     classes::span::init(ruby)?;
     classes::trace_chunks::init(ruby)?;

@@ -9,7 +9,7 @@ use crate::trace::Scratch;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, Ruby, TypedData, Value, method};
-use pipeline::span::{SpanBytes, pool, span_memory};
+use pipeline::span::{SpanBytes, span_memory, take_spans};
 use std::cell::{RefCell, RefMut};
 
 /// Bytes of replaced text that a span may be taken to hold before its text is measured.
@@ -114,7 +114,9 @@ impl Span {
     ) -> Result<(), Error> {
         this.check_unset(ruby)?;
         let (span, tally, text) = lowered(ruby, |lowering| {
-            let mut span = pool().get_span();
+            let mut span = Vec::with_capacity(1);
+            take_spans(&mut span, 1);
+            let mut span = span.pop().unwrap_or_default();
             span.trace_id = numbers::trace_id(trace_id)?;
             span.span_id = numbers::span_id(span_id)?;
             span.parent_id = numbers::parent_id(parent_id)?;

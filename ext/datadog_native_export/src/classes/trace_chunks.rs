@@ -95,10 +95,10 @@ impl TraceChunks {
         if spans.is_empty() {
             return Ok(true);
         }
-        let lowered = trace::lower(ruby, spans, strict);
-        let mut chunks = this.open(ruby)?;
-        match lowered {
+        // The chunks aren't borrowed while Ruby code may run: what lowers a value, or says what an exception is.
+        match trace::lower(ruby, spans, strict) {
             Ok((chunk, left_out)) => {
+                let mut chunks = this.open(ruby)?;
                 chunks.push(chunk);
                 chunks.note_left_out(left_out);
                 let memory = chunks.size().memory;
@@ -110,7 +110,8 @@ impl TraceChunks {
                 Err(failure.into_error(ruby))
             }
             Err(failure) => {
-                chunks.refuse(spans.len(), failure.message());
+                let problem = failure.message();
+                this.open(ruby)?.refuse(spans.len(), problem);
                 Ok(false)
             }
         }

@@ -79,7 +79,7 @@ impl Lowering<'_> {
             let scalar = self.scalar(value)?;
             return Ok(scalar.map(AttributeAnyValueBytes::SingleValue));
         };
-        let mut values = Vec::with_capacity(array.len());
+        let mut values = Vec::new();
         for index in 0..array.len() {
             let Some(value) = self.scalar(array.entry(index as isize)?)? else {
                 return Ok(None);

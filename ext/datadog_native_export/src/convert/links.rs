@@ -72,7 +72,10 @@ impl Flattening<'_, '_> {
             let key = self.lowering.text(key, || "attributes key".into())?.text;
             match prefix.is_empty() {
                 true => self.value(key, value),
-                false => self.value(format!("{prefix}{}", key.as_str()).into(), value),
+                false => {
+                    let key = self.key(&format!("{prefix}{}", key.as_str()))?;
+                    self.value(key, value)
+                }
             }
         })
     }
@@ -83,7 +86,8 @@ impl Flattening<'_, '_> {
             return self.nested(&key, value, |flat| {
                 (0..array.len()).try_for_each(|index| {
                     let element = array.entry(index as isize)?;
-                    flat.value(format!("{}.{index}", key.as_str()).into(), element)
+                    let key = flat.key(&format!("{}.{index}", key.as_str()))?;
+                    flat.value(key, element)
                 })
             });
         }
@@ -104,6 +108,10 @@ impl Flattening<'_, '_> {
         self.spend(text.as_str().len())?;
         self.attributes.insert(key, text);
         Ok(())
+    }
+
+    fn key(&mut self, key: &str) -> Result<BytesString, Failure> {
+        self.lowering.made_text(key, || "attributes key".into())
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), Failure> {

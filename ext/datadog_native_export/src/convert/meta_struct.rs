@@ -6,7 +6,7 @@ use crate::errors::{Failure, Kind};
 use crate::ruby::{Encodings, RubyInteger, StringFacts, copy_bytes, each_pair, same_object};
 use libdd_tinybytes::{Bytes, BytesString};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
-use magnus::{Error, Float, IntoValue, RArray, RHash, RString, Ruby, Symbol, Value};
+use magnus::{Error, Float, IntoValue, Module, RArray, RHash, RString, Ruby, Symbol, Value};
 use pipeline::span::{AGENT_MAX_BYTES, VecMap};
 use rmp::encode::{self, ByteBuf};
 use rmpv::ValueRef;
@@ -144,9 +144,9 @@ impl Encoder<'_, '_> {
         Err(Failure::wrong_class(self.path(), KINDS, value))
     }
 
-    /// Embeds what `to_msgpack` returns, if it is MessagePack of just one value.
+    /// Embeds what an object makes of itself by `to_msgpack`, if it is MessagePack of just one value.
     fn embed(&mut self, value: Value) -> Result<(), Failure> {
-        let packed: Value = value.funcall_public("to_msgpack", ())?;
+        let packed = self.packed(value)?;
         let bytes = match RString::from_value(packed) {
             Some(string) => {
                 self.make_room(string.len())?;
@@ -154,13 +154,29 @@ impl Encoder<'_, '_> {
             }
             None => Vec::new(),
         };
+        // It is read back with what it is in, which may be so deep.
+        let depth = rmpv::MAX_DEPTH - 2 * DEEPEST;
         let mut rest = &bytes[..];
-        if rmpv::decode::read_value_ref(&mut rest).is_err() || !rest.is_empty() {
+        let read = rmpv::decode::read_value_ref_with_max_depth(&mut rest, depth);
+        if read.is_err() || !rest.is_empty() {
             let expected = "one value of MessagePack from to_msgpack";
             return Err(Failure::wrong_class(self.path(), expected, value));
         }
         self.out.as_mut_vec().extend_from_slice(&bytes);
         Ok(())
+    }
+
+    /// Returns what an object makes of itself: by the `msgpack` gem, if that is loaded, since many objects expect to be
+    /// passed its packer.
+    fn packed(&self, value: Value) -> Result<Value, Failure> {
+        const GEM: &str = "MessagePack";
+        let object = self.lowering.ruby.class_object();
+        let is_loaded: bool = object.funcall("const_defined?", (GEM,))?;
+        if !is_loaded {
+            return Ok(value.funcall_public("to_msgpack", ())?);
+        }
+        let gem: Value = object.const_get(GEM)?;
+        Ok(gem.funcall_public("pack", (value,))?)
     }
 
     /// Makes room for a value of so many bytes and its marker. What is written without is room that the buffer makes

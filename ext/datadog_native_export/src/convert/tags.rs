@@ -2,8 +2,8 @@
 
 use super::text::entry;
 use super::{Lowering, Policy, numbers};
-use crate::errors::Failure;
-use crate::ruby::{Copies, Keys, each_pair_by_ruby};
+use crate::errors::{Failure, Kind};
+use crate::ruby::{Copies, Keys, each_pair_by_ruby, keys};
 use libdd_tinybytes::BytesString;
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Float, Integer, RHash, Value};
@@ -11,6 +11,9 @@ use pipeline::span::VecMap;
 
 /// Entries that a map from the pool may have room for beyond twice what it will hold.
 const MOST_SPARE: usize = 8;
+
+/// Entries that one whose key may be there already is compared with, at most.
+const MOST_COMPARED: usize = 64;
 
 /// What a [`VecMap`] is made of.
 type Entries<V> = Vec<(BytesString, V)>;
@@ -63,19 +66,23 @@ impl Lowering<'_> {
         plain: impl Fn(&mut Self, &'static str, Value, &mut Entries<V>) -> bool,
         lower: impl Fn(&mut Self, &BytesString, Value) -> Result<Option<V>, Failure>,
     ) -> Result<(), Failure> {
-        let Some(hash) = self.hash(hash, field)? else {
+        let hash = self.hash(hash, field)?;
+        let length = hash.map_or(0, |hash| hash.len());
+        // One that had many entries before would keep their room for a few.
+        if map.capacity() > 2 * length + MOST_SPARE {
+            *map = VecMap::new();
+        }
+        let Some(hash) = hash else {
             return Ok(());
         };
         let mut entries = Entries::from(std::mem::take(map));
-        entries.clear();
-        entries.reserve(hash.len());
-        // One that had many entries before would keep their room for a few.
-        if entries.capacity() > 2 * hash.len() + MOST_SPARE {
-            entries = Vec::with_capacity(hash.len());
-        }
+        entries
+            .try_reserve_exact(length)
+            .map_err(|_| Failure::new(Kind::NoMemory, field, "failed to allocate memory"))?;
         let mut copies = Copies::default();
+        let mut distinct;
         if let Some((keys, pairs)) = copies.read(hash) {
-            let mut distinct = keys == Keys::Distinct;
+            distinct = keys == Keys::Distinct;
             for (key, value) in pairs {
                 let is_plain = match self.texts.kept(key) {
                     Some((key, true)) if distinct => plain(self, key, value, &mut entries),
@@ -86,14 +93,19 @@ impl Lowering<'_> {
                 }
             }
         } else {
+            distinct = keys(hash) == Keys::Distinct;
             each_pair_by_ruby(hash, |key, value| {
-                self.entry(field, key, value, false, &mut entries, &lower)?;
+                distinct &= self.entry(field, key, value, distinct, &mut entries, &lower)?;
                 Ok::<_, Failure>(())
             })?;
         }
+        let may_repeat = !distinct && entries.len() > MOST_COMPARED;
         *map = VecMap::from(entries);
-        // No two share a key. The library would build a hash table of each map to find out.
-        map.mark_deduped();
+        match may_repeat {
+            true => map.dedup(),
+            // No two share a key. The library would build a hash table of each map to find out.
+            false => map.mark_deduped(),
+        }
         Ok(())
     }
 
@@ -115,8 +127,10 @@ impl Lowering<'_> {
         let Some(value) = lower(self, &key.text, value)? else {
             return Ok(true);
         };
-        let mut others = entries.iter_mut();
-        match others.find(|(other, _)| !(distinct && key.distinct) && *other == key.text) {
+        // Comparing with many takes longer than looking for equal ones once, when all are there.
+        let is_compared = !(distinct && key.distinct) && entries.len() < MOST_COMPARED;
+        let mut others = entries.iter_mut().filter(|_| is_compared);
+        match others.find(|(other, _)| *other == key.text) {
             Some((_, other)) => *other = value,
             None => entries.push((key.text, value)),
         }
@@ -165,18 +179,25 @@ impl Lowering<'_> {
     pub fn tag(&mut self, key: &BytesString, value: Value) -> Result<Option<BytesString>, Failure> {
         match self.text(value, || entry("meta", key)) {
             Ok(text) => Ok(Some(text.text)),
-            Err(reason) => self.odd_tag(value, reason),
+            Err(reason) => self.odd_tag(key, value, reason),
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn odd_tag(&mut self, value: Value, reason: Failure) -> Result<Option<BytesString>, Failure> {
+    fn odd_tag(
+        &mut self,
+        key: &BytesString,
+        value: Value,
+        reason: Failure,
+    ) -> Result<Option<BytesString>, Failure> {
         match self.policy {
             Policy::Explicit if value.is_nil() => Ok(None),
             Policy::Lenient if is_scalar(value) => {
-                self.tally.repaired += 1;
-                Ok(Some(value.to_string().into()))
+                let text = self.made_text(&value.to_string(), || entry("meta", key));
+                let text = self.or_left_out(text)?;
+                self.tally.repaired += usize::from(text.is_some());
+                Ok(text)
             }
             _ => self.left_out(reason).map(|()| None),
         }

@@ -89,6 +89,21 @@ impl Lowering<'_> {
         }
     }
 
+    /// Stores text that was made of a value.
+    ///
+    /// # Errors
+    /// For text that is too long.
+    pub fn made_text(
+        &mut self,
+        text: &str,
+        path: impl Fn() -> String,
+    ) -> Result<BytesString, Failure> {
+        let stored = self.texts.arena.put(text.as_bytes());
+        stored
+            .map(|(text, _)| text)
+            .map_err(|error| no_text(error, &path))
+    }
+
     #[inline]
     fn string(&mut self, string: RString, path: impl Fn() -> String) -> Result<Text, Failure> {
         let facts = StringFacts::of(string);

@@ -35,6 +35,11 @@ pub fn each_pair<E: From<Error>>(
     }
 }
 
+/// Returns how the keys of a Hash relate.
+pub fn keys(hash: RHash) -> Keys {
+    private::entries(hash).map_or(Keys::MayRepeat, |entries| entries.keys())
+}
+
 /// Room for copies of the entries of a Hash. It stands on the stack, where the garbage collector finds them.
 pub struct Copies([[rb_sys::VALUE; 2]; Entries::MOST_COPIED]);
 
@@ -79,7 +84,7 @@ pub fn each_pair_by_ruby<E: From<Error>, F: FnMut(Value, Value) -> Result<(), E>
     ) -> c_int {
         // SAFETY: `arg` is the iteration below, which outlives the loop and is used by it alone.
         let iteration = unsafe { &mut *(arg as *mut c_void).cast::<Iteration<E, F>>() };
-        // SAFETY: Ruby passes live values, which the Hash keeps alive during the loop.
+        // SAFETY: Ruby passes live values, which stand on its stack during the call.
         let (key, value) = unsafe { (Value::from_raw(key), Value::from_raw(value)) };
         match catch_unwind(AssertUnwindSafe(|| (iteration.each)(key, value))) {
             Ok(result) => iteration.result = result,

@@ -17,7 +17,7 @@ mod vm;
 mod wait;
 
 pub use array::values_from;
-pub use hash::{Copies, Keys, each_pair, each_pair_by_ruby};
+pub use hash::{Copies, Keys, each_pair, each_pair_by_ruby, keys};
 pub use instance_variables::InstanceVariables;
 pub use integer::{RubyInteger, fixnum};
 pub use slot::SharedSlot;
@@ -30,6 +30,7 @@ pub use vm::{adjust_memory, allow_ractors, at_end, check_interrupts, check_versi
 pub use wait::wait;
 
 use magnus::rb_sys::AsRawValue;
+use magnus::value::ReprValue;
 use magnus::{Object, RClass, Value};
 
 /// Returns where an object is. Tells which object it is only as long as nothing is collected or moved.
@@ -40,6 +41,12 @@ pub fn address(value: Value) -> usize {
 
 /// An address that no value has that can be read: all other numbers may be objects.
 pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
+
+/// Returns the name of a value's class. Runs no Ruby code.
+pub fn class_name(value: Value) -> String {
+    // SAFETY: the name is copied before anything else happens.
+    unsafe { value.classname() }.into_owned()
+}
 
 /// Returns whether two values are one object.
 pub fn same_object(one: Value, other: Value) -> bool {

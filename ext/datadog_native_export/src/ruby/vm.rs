@@ -45,7 +45,7 @@ pub fn check_interrupts() -> Result<(), Error> {
 ///
 /// Called with the GVL held; a sweep holds it too.
 pub fn adjust_memory(bytes: isize) {
-    // SAFETY: it adds to a counter, and may start a collection, as any allocation may.
+    // SAFETY: it adds to counters.
     unsafe { rb_sys::rb_gc_adjust_memory_usage(bytes as _) };
 }
 

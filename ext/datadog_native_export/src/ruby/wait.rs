@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 ///
 /// # Errors
 /// When Ruby can't start the thread that it may need to request it.
+// Ruby may move its thread to another of the system while it waits: no address of a thread-local may be kept beyond a call.
+#[inline(never)]
 fn without_gvl<R: Send>(block: impl Fn(&Interrupt) -> R + Sync) -> Result<Option<R>, Error> {
     struct Call<'a, R> {
         block: &'a (dyn Fn(&Interrupt) -> R + Sync),

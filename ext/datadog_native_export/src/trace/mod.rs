@@ -14,7 +14,7 @@ use crate::ruby::{same_object, values_from};
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
-use pipeline::span::{Chunk, LeftOut, Size, SpanBytes, pool};
+use pipeline::span::{Chunk, LeftOut, Size, SpanBytes, pool, take_spans};
 use prefetch::{BATCH, prefetch_batch};
 use tracer_span::{Readers, TracerSpan};
 
@@ -36,7 +36,7 @@ pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<(Chunk, LeftOut
         readers,
         trace_id: None,
     };
-    let mut chunk = pool().pull_empty_chunk();
+    let mut chunk = Vec::new();
     let lowered = trace.spans(spans, &mut chunk);
     let tally = trace.lowering.tally;
     let text = texts.arena.allocated() - before;
@@ -62,25 +62,24 @@ struct TraceLowering<'a> {
 
 impl TraceLowering<'_> {
     fn spans(&mut self, spans: RArray, chunk: &mut Vec<SpanBytes>) -> Result<(), Failure> {
-        chunk.reserve(spans.len());
-        // One that had many spans before would keep their room for a few.
-        if chunk.capacity() > 2 * spans.len() {
-            chunk.shrink_to(spans.len());
-        }
+        chunk
+            .try_reserve_exact(spans.len())
+            .map_err(|_| Failure::new(Kind::NoMemory, "spans", "failed to allocate memory"))?;
         let mut index = 0;
         // The length is asked for each time: rare values call Ruby code, which may change the Array.
         while index < spans.len() {
-            if index.is_multiple_of(BATCH) {
+            if index == chunk.len() {
+                take_spans(chunk, BATCH.min(spans.len() - index));
                 prefetch_batch(spans, index, self.readers);
             }
             let [Some(span)] = values_from(spans, index) else {
                 break;
             };
-            chunk.push(pool().get_span());
             let lowered = self.span(span, &mut chunk[index]);
             lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
             index += 1;
         }
+        chunk.truncate(index);
         Ok(())
     }
 
