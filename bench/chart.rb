@@ -10,7 +10,7 @@ OTHERS = "#94a3b8"
 PANELS = {
   "GVL held to lower a span" => {
     "one allocation a string" => %w[lowering naive], "MessagePack in Ruby, bare" => %w[lowering msgpack],
-    "push_trace" => %w[lowering push_trace], "the reads alone (floor)" => %w[lowering floor]
+    "push_trace" => %w[lowering push_trace], "the reads alone (minimum)" => %w[lowering minimum]
   },
   "CPU of the process to get a span to the agent" => {
     "dd-trace-rb's HTTP transport" => %w[tracer http_cpu], "MessagePack in Ruby, not sent" => %w[sending msgpack],

@@ -19,6 +19,7 @@ $LOAD_PATH.unshift(File.expand_path("../lib", __dir__))
 require "logger"
 require "rbconfig"
 require "socket"
+require_relative "support/agent"
 
 exec({ "MALLOC_ARENA_MAX" => "1" }, RbConfig.ruby, __FILE__, *ARGV) unless ENV.key?("MALLOC_ARENA_MAX")
 
@@ -41,13 +42,10 @@ class Sink
   # Below those that connections get: what connects to a port of its own while nobody listens there may
   # reach itself.
   PORTS = (20_000..30_000)
-  INFO = '{"endpoints":["/v0.4/traces"],"span_events":true}'
-  RATES = '{"rate_by_service":{"service:,env:":1.0}}'
 
   def initialize
     @chunks = @outages = 0
-    @connections = []
-    @answering = Mutex.new
+    @lock = Mutex.new
     @port = rand(PORTS)
     TCPServer.new("127.0.0.1", @port).close
   rescue Errno::EADDRINUSE
@@ -59,61 +57,29 @@ class Sink
     $stdout.sync = true
     puts @port
     $stdin.gets
-    Thread.new { listen }
+    Thread.new { come_and_go }
     puts "0 0"
-    puts(@answering.synchronize { "#{@chunks} #{@outages}" }) while $stdin.gets
+    puts(@lock.synchronize { "#{@chunks} #{@outages}" }) while $stdin.gets
   end
 
   private
 
-  def listen
+  def come_and_go
     loop do
-      @listener = TCPServer.new("127.0.0.1", @port)
+      listener = TCPServer.new("127.0.0.1", @port)
+      server = Datadog::NativeExport::Testing::Server.new(listener) { |head| answer(head) }
       back = now + UP
       enough = @chunks + (SPANS / SPANS_PER_CHUNK / OUTAGES)
-      while now < back && @chunks < enough
-        # Looks up now and then to see whether it is time.
-        next unless @listener.wait_readable(0.05)
-
-        @connections << (socket = @listener.accept)
-        Thread.new(socket) { |connection| serve(connection) }
-      end
-      go_away
-    end
-  end
-
-  def go_away
-    @listener.close
-    @answering.synchronize do
-      @connections.each { |socket| socket.shutdown unless socket.closed? }.clear
+      sleep 0.01 until now > back || @chunks > enough
+      server.stop
       @outages += 1
+      sleep AWAY
     end
-    sleep AWAY
   end
 
-  def serve(socket)
-    buffer = String.new(capacity: 8 * 1024 * 1024)
-    while (request = socket.gets("\r\n"))
-      length = chunks = 0
-      until (line = socket.gets("\r\n") || raise(EOFError)) == "\r\n"
-        length = Integer(line[/\d+/]) if line.match?(/\Acontent-length:/i)
-        chunks = Integer(line[/\d+/]) if line.match?(/\Ax-datadog-trace-count:/i)
-      end
-      raise EOFError if length.positive? && socket.read(length, buffer)&.bytesize != length
-
-      answer(socket, chunks, request.start_with?("GET") ? INFO : RATES)
-    end
-  rescue IOError, SystemCallError
-    # The exporter, or this agent, went away.
-  ensure
-    socket.close
-  end
-
-  def answer(socket, chunks, body)
-    @answering.synchronize do
-      socket.write("HTTP/1.1 200 OK\r\nContent-Length: #{body.bytesize}\r\n\r\n#{body}")
-      @chunks += chunks
-    end
+  def answer(head)
+    @lock.synchronize { @chunks += Integer(head.headers.fetch("x-datadog-trace-count", "0")) }
+    Agent.answer(head)
   end
 end
 

@@ -1,12 +1,17 @@
 # frozen_string_literal: true
 
-desc "Compare speed and memory with other ways, PROCESSES=5 times (some 5 min); see docs/performance.md"
+desc "Measure speed and memory against other ways, PROCESSES=5 times (some 5 min); see docs/performance.md"
 task bench: %w[bench:compile] do
   ruby "bench/run.rb"
   ruby "bench/chart.rb"
 end
 
 namespace :bench do
+  desc "Compare this tree's extension with that of another checkout, BASE=path, in which it has been compiled"
+  task compare: :release do
+    ruby "bench/compare.rb", ENV.fetch("BASE") { abort "BASE: expected the path of a checkout" }
+  end
+
   desc "Compare instruction counts with those recorded in bench/instructions.json"
   task check: :release do
     ruby "bench/check.rb"

@@ -2,9 +2,27 @@
 
 require "rspec/core/rake_task"
 
+# What takes long, or an installation of its own. `rspec` alone leaves these files out, too: see .rspec.
+slow_specs = FileList["spec/slow/**/*_spec.rb", "spec/integration/dd_trace_rb/**/*_spec.rb"]
+
+# What reads Ruby's objects.
+lowering_specs = FileList[
+  "spec/span/*_spec.rb", "spec/push_trace/*_spec.rb", "spec/trace_chunks_spec.rb", "spec/corpus_spec.rb",
+  "spec/integration/hostile_spec.rb"
+]
+
+desc "Run the specs that are quick, in less than two minutes"
 RSpec::Core::RakeTask.new(spec: %i[compile spec:test_agent])
 
 namespace :spec do
+  desc "Run the other specs: GC stress, valgrind, servers under load, fork storm, packaging, benchmarks, dd-trace-rb"
+  RSpec::Core::RakeTask.new(slow: %i[compile test_agent without_private_layouts]) { |task| task.pattern = slow_specs }
+
+  desc "Run the specs of lowering without what is known of the inside of Ruby's objects"
+  task without_private_layouts: %i[compile spec:test_agent] do
+    sh({ "DD_NATIVE_EXPORT_PRIVATE_LAYOUTS" => "0" }, "rspec", "--format", "progress", *lowering_specs)
+  end
+
   # Specs against Datadog's test agent run when this is set: see `bin/setup --test`.
   task :test_agent do
     executable = File.expand_path("../.tools/venv/bin/ddapm-test-agent", __dir__)

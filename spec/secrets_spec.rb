@@ -12,6 +12,9 @@ RSpec.describe "Secrets" do
     "a list of headers" => { headers: [["X-Key", secret]] },
     "a token" => { test_session_token: secret.to_sym },
     "a token with broken text" => { test_session_token: bad },
+    "a URL with a password" => { agent_url: "http://user:#{secret}@agent" },
+    "a URL without a scheme" => { agent_url: "user:#{secret}@agent:8126" },
+    "a URL with a query" => { agent_url: "http://agent/?api_key=#{secret}" },
     "a URL with broken text" => { agent_url: "http://user:#{bad}@agent" },
     "a URL that is no String" => { agent_url: :"http://user:#{secret}@agent" }
   }.each do |name, options|

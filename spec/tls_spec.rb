@@ -6,14 +6,14 @@ require "tmpdir"
 RSpec.describe "An agent behind TLS" do
   # A certificate, and the key to sign with it. Without an issuer it is an authority's, that signs itself.
   def certificate(name, extensions, issuer = nil)
-    key = OpenSSL::PKey::RSA.new(2048)
+    key = OpenSSL::PKey::EC.generate("prime256v1")
     certificate = OpenSSL::X509::Certificate.new
     authority, signing_key = issuer || [certificate, key]
     certificate.version = 2
     certificate.serial = rand(1..2**30)
     certificate.subject = OpenSSL::X509::Name.parse("/CN=#{name}")
     certificate.issuer = authority.subject
-    certificate.public_key = key.public_key
+    certificate.public_key = key
     certificate.not_before = Time.now - 60
     certificate.not_after = Time.now + 3_600
     factory = OpenSSL::X509::ExtensionFactory.new(authority, certificate)

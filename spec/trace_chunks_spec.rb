@@ -46,7 +46,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks do
   end
 
   it "is consumed by an exporter" do
-    Datadog::NativeExport::Exporter.new(agent_url: "http://127.0.0.1:#{free_port}").export(chunks)
+    build_exporter("http://127.0.0.1:#{free_port}").export(chunks)
 
     expect(chunks).to be_consumed
     %i[size span_count empty? begin_chunk].each do |method|

@@ -251,10 +251,10 @@ RSpec.describe "For users of dd-trace-rb" do
       RUBY
         told: [
           { by: true, rates: { "service:,env:": 1.0 }, is: [["ok?"]] },
-          { by: true, rates: nil, is: [[]] },
+          { by: true, rates: nil, is: [["client_error?"]] },
           { by: true, rates: nil, is: [["internal_error?"]] }
         ],
-        stats: { ok?: 1, internal_error?: 1 },
+        stats: { ok?: 1, client_error?: 1, internal_error?: 1 },
         health: { queue_accepted: 3, queue_accepted_lengths: 3 }
       )
     end

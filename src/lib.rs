@@ -1,31 +1,50 @@
 //! Queue, delivery and accounting of trace chunks between a tracer and the Datadog agent.
 //!
-//! Knows nothing of Ruby. Chunks are moved into an [`Exporter`], wait in its bounded queue, and
-//! are sent by one task on the process's tokio runtime.
+//! ```text
+//! application's threads                │ one tokio thread
+//!                                      │
+//! TraceChunks ──▶ Exporter ──▶ Queue ──┼──▶ sender ──▶ TraceExporter ──▶ HTTP capability ──▶ agent
+//!                                ▲     │                  (encodes)       (retries, splits)
+//!                                └─────┼── counts, replies, sampling rates ◀──┘
+//! ```
+//!
+//! - [`span`]: the spans, in libdatadog's own model, and what they weigh.
+//! - [`queue`]: the bounded queue, and waiting for what becomes of its chunks.
+//! - `delivery`: the task that sends, and its policy: retries, circuit breaker, splitting.
+//! - [`report`]: counters, sampling rates and lines for the log.
+//! - [`process`]: forks and signals.
+//!
+//! Nothing here depends on the language that the tracer is written in.
 
-mod agent_info;
-pub mod block;
-pub mod chunks;
-pub mod columns;
+#![deny(unsafe_code)]
+
 pub mod config;
 mod delivery;
-pub mod diagnostics;
-pub mod ending;
-mod events;
-pub mod exporter;
-pub mod fork;
-mod gate;
-mod process_local;
+mod exporter;
+pub mod process;
 pub mod queue;
-pub mod rates;
+pub mod report;
 mod runtime;
-mod sender;
-mod signals;
-pub mod size;
+pub mod shutdown;
 pub mod span;
-mod split;
-pub mod stats;
-pub mod text;
-mod trouble;
+#[cfg(test)]
+mod testing;
 
+pub use config::Config;
 pub use exporter::Exporter;
+pub use process::{ProcessLocal, fork};
+pub use queue::{Interrupt, Waiter};
+pub use shutdown::FinalFlush;
+
+/// Prepares the process. Must be called when the library is loaded, before anything else of this
+/// crate, by a thread that may change the application's environment (in Ruby: that holds the GVL).
+///
+/// Starts to count forks and to collect warnings of the Rust libraries, has panics on threads of
+/// this crate go to the log, and switches backtraces of errors off, whose lock a forked child may
+/// inherit.
+pub fn init() {
+    fork::watch();
+    process::environment::disable_backtraces();
+    process::panics::install_hook();
+    report::library_log::listen();
+}

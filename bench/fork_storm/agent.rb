@@ -2,14 +2,12 @@
 
 require "msgpack"
 require "socket"
+require_relative "../support/agent"
 
 class ForkStorm
   # The agent of the storm, in a process of its own: on a Unix socket, where the kernel tells who sent, and on a
   # port, where it closes the connection after each answer, so that one is being made all the time.
   class Agent
-    INFO = '{"endpoints":["/v0.4/traces"],"span_events":true}'
-    RATES = '{"rate_by_service":{"service:,env:":1.0}}'
-
     # As seen by the process that started it.
     class Handle
       # @param state [String] `healthy`, `hung`, or `dead`, which nobody is then
@@ -84,39 +82,22 @@ class ForkStorm
       $stdout.sync = true
       Thread.abort_on_exception = true
       puts @tcp.addr[1]
-      [@unix, @tcp].each { |listener| Thread.new { accept(listener) } }
+      [@unix, @tcp].each do |listener|
+        Datadog::NativeExport::Testing::Server.new(listener) { |*request| answer(*request) }
+      end
       Marshal.dump(@tally.result, $stdout) while $stdin.gets
     end
 
     private
 
-    def accept(listener)
-      loop { Thread.new(listener.accept) { |socket| @hung ? socket.read : serve(socket) } }
-    end
-
-    def serve(socket)
+    def answer(head, body, socket)
+      # Until the client goes away.
+      socket.read if @hung
       unix = socket.is_a?(UNIXSocket)
       sender = socket.getsockopt(:SOCKET, :PEERCRED).data.unpack1("i") if unix
-      while (request = socket.gets("\r\n"))
-        body = read(socket)
-        @tally.add(sender, MessagePack.unpack(body).flatten(1)) unless body.empty?
-        answer = request.start_with?("GET") ? INFO : RATES
-        socket.write("HTTP/1.1 200 OK\r\nContent-Length: #{answer.bytesize}\r\n" \
-                     "#{"Connection: close\r\n" unless unix}\r\n#{answer}")
-        break unless unix
-      end
-    rescue IOError, SystemCallError
-      # The client went away.
-    ensure
-      socket.close
-    end
-
-    def read(socket)
-      length = 0
-      until (line = socket.gets("\r\n") || raise(EOFError)) == "\r\n"
-        length = Integer(line[/\d+/]) if line.match?(/\Acontent-length:/i)
-      end
-      socket.read(length).tap { |body| raise EOFError if body.bytesize != length }
+      @tally.add(sender, MessagePack.unpack(body).flatten(1)) unless body.empty?
+      status, headers, text = ::Agent.answer(head)
+      [status, unix ? headers : { "Connection" => "close" }, text]
     end
   end
 end

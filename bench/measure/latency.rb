@@ -46,6 +46,6 @@ Agent.start(hangs: true) do |agent|
   times = Measuring.take_turns(hanging: hanging(agent.url), alone: alone, alone_again: alone)
   Measuring.report(times.to_h do |arm, turns|
     all = turns.flatten
-    [arm, { p50: 0.5, p99: 0.99, p999: 0.999 }.transform_values { |share| Measuring.percentile(all, share) }]
+    [arm, { p50: 0.5, p99: 0.99, p999: 0.999 }.transform_values { |share| Statistics.percentile(all, share) }]
   end)
 end

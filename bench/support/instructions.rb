@@ -2,6 +2,7 @@
 
 require "rbconfig"
 require "tmpdir"
+require_relative "scripts"
 
 # Instructions and native allocations under callgrind: counts, which no other process can change. Two runs of
 # different length cancel out what is done once.
@@ -14,16 +15,17 @@ module Instructions
 
   module_function
 
-  # Instructions and allocations a span of a way in callgrind.rb.
-  def count(way)
-    short, long = [SHORT, LONG].map { |times| run(way, times) }
+  # Instructions and allocations a span of a way in callgrind.rb, with the extension in a folder.
+  def count(way, lib: Scripts::LIB)
+    short, long = [SHORT, LONG].map { |times| run(way, times, lib) }
     long.zip(short).map { |more, less| (more - less).fdiv((LONG - SHORT) * SPANS) }
   end
 
-  def run(way, times)
+  def run(way, times, lib)
     Dir.mktmpdir do |folder|
       output, log = %w[callgrind.out log].map { |name| File.join(folder, name) }
-      system("valgrind", "--tool=callgrind", "--callgrind-out-file=#{output}", "--log-file=#{log}",
+      system({ "BENCH_LIB" => lib },
+             "valgrind", "--tool=callgrind", "--callgrind-out-file=#{output}", "--log-file=#{log}",
              RbConfig.ruby, "--disable-gems", SCRIPT, way, times.to_s, exception: true)
       [Integer(File.read(output)[/^(?:totals|summary): (\d+)/, 1]), allocations(output)]
     end

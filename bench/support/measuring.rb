@@ -1,11 +1,13 @@
 # frozen_string_literal: true
 
-$LOAD_PATH.unshift(File.expand_path("../../lib", __dir__))
-
 require "json"
 require "logger"
 require_relative "agent"
+require_relative "scripts"
+require_relative "statistics"
 require_relative "workload"
+
+$LOAD_PATH.unshift(ENV.fetch("BENCH_LIB", Scripts::LIB))
 
 # Clocks, and what else the measurements share. Each is a script that runs in a process of its own and prints
 # one JSON object.
@@ -43,15 +45,8 @@ module Measuring
     GC.enable
   end
 
-  def median(values)
-    sorted = values.sort
-    (sorted[(sorted.size - 1) / 2] + sorted[sorted.size / 2]) / 2.0
-  end
-
-  def percentile(values, share) = values.sort[((values.size - 1) * share).round]
-
   # Runs arms in turn, and returns the median of what each returned.
-  def interleave(arms) = take_turns(arms).transform_values { |results| median(results) }
+  def interleave(arms) = take_turns(arms).transform_values { |results| Statistics.median(results) }
 
   # Runs arms in turn, each in a process of its own, and returns all that each returned. In one process they would get
   # what memory another has left them, or has given back to the system. The first round is to warm up.

@@ -14,7 +14,7 @@ RSpec.describe "ddapm-test-agent" do
   let(:token) { agent.start_session({ "service:shop,env:" => 0.25 }) }
 
   def exporter(url = agent.url)
-    Datadog::NativeExport::Exporter.new(agent_url: url, test_session_token: token)
+    build_exporter(url, test_session_token: token)
   end
 
   def trace

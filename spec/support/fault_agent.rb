@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require "datadog/native_export/testing/http"
 require "msgpack"
 require "socket"
 
@@ -11,14 +12,17 @@ module Support
   # - `status:`, `headers:`, `body:` of the answer, by default 200 and no rates
   # - `reset:` the connection: on the `:request`, unread; in the middle of its `:body`; or instead of the
   #   `:answer`, so that the client can't know that its spans have arrived
-  # - `raw:` bytes to be written for an answer, after which the connection is closed
+  # - `raw:` bytes to be written for an answer, after which the connection is closed; `in_pieces:` one after the
+  #   other; `answered:` so that the client learns the status
   # - `early:` the answer comes before the body is read
   # - `hang:` reads and never answers; with `raw:`, after that much of an answer
-  # - `delay:` seconds, or `wait:` a Queue, between taking the spans and answering
+  # - `endless:` the body of the answer goes on until the client closes the connection
+  # - `wait:` a Queue, popped between taking the spans and answering
   # - `slow:` bytes to read at a time, a hundred times a second
   #
   # or as a Proc that is called with the {Attempt}, once it has been read, and returns such a Hash or nil.
   class FaultAgent
+    HTTP = Datadog::NativeExport::Testing::HTTP
     # A request with traces. `headers`, `body` and `traces` are there once they have been read.
     Attempt = Struct.new(:at, :headers, :body, :traces, :delivered, keyword_init: true) do
       def span_ids = traces.flatten(1).map { |span| span["span_id"] }
@@ -39,7 +43,7 @@ module Support
 
     # The step for all requests that {#script} does not tell of.
     attr_writer :usual
-    # The step for `/info`: only `hang:`, `reset: :request` and `status:` mean something there.
+    # The step for `/info`: only `hang:`, `endless:`, `reset: :request` and `status:` mean something there.
     attr_writer :info
     # Bodies beyond so many bytes are answered with 413, whatever the steps say.
     attr_writer :max_body_bytes
@@ -54,8 +58,8 @@ module Support
       @received = Hash.new(0)
       @unanswered = Hash.new(0)
       @problems = []
+      @endless_bytes = []
       @connections = []
-      @at_once = @most_at_once = 0
       start
     end
 
@@ -101,11 +105,11 @@ module Support
     # Ids of spans that were delivered in a request whose answer did not reach the client.
     def unanswered = @lock.synchronize { @unanswered.keys }
 
+    # How much could be written of each answer without end, before the client went away.
+    def endless_bytes = @lock.synchronize { @endless_bytes.dup }
+
     # What was wrong with requests.
     def problems = @lock.synchronize { @problems.dup }
-
-    # The largest number of requests with traces that were under way at the same time.
-    def most_at_once = @lock.synchronize { @most_at_once }
 
     private
 
@@ -130,7 +134,7 @@ module Support
     def converse(socket)
       # Unread, so that a reset can come before anything has been read.
       while (first = socket.recv(1, Socket::MSG_PEEK)) && !first.empty?
-        break unless first == "G" ? answer_info(socket) : under_way { answer_traces(socket) }
+        break unless first == "G" ? answer_info(socket) : answer_traces(socket)
       end
     rescue IOError, SystemCallError
       # The client went away.
@@ -140,20 +144,14 @@ module Support
       socket.close
     end
 
-    def under_way
-      @lock.synchronize { @most_at_once = [@most_at_once, @at_once += 1].max }
-      yield
-    ensure
-      @lock.synchronize { @at_once -= 1 }
-    end
-
     def answer_info(socket)
       return reset(socket) if @info[:reset]
 
-      read_head(socket)
+      HTTP.read(socket)
       return wait_for_end(socket) if @info[:hang]
+      return write_endlessly(socket, 200) if @info[:endless]
 
-      write(socket, @info.fetch(:status, 200), {}, INFO)
+      HTTP.write(socket, @info.fetch(:status, 200), {}, INFO)
     end
 
     # Whether the connection can be used further.
@@ -166,9 +164,10 @@ module Support
       early, late = step.is_a?(Proc) ? [{}, step] : [step, ->(_) { step }]
       return reset(socket) if early[:reset] == :request
 
-      attempt.headers = read_head(socket)
+      head = HTTP.read_head(socket)
+      attempt.headers = head.headers
       write_answer(socket, early) if early[:early]
-      attempt.body = read_body(socket, attempt.headers, early) or return reset(socket)
+      attempt.body = read_body(socket, head, early) or return reset(socket)
       decode(attempt)
       early[:early] || answer(socket, attempt, late.call(attempt) || {})
     end
@@ -176,13 +175,13 @@ module Support
     def answer(socket, attempt, step)
       step = { status: 413 } if @max_body_bytes && attempt.body.bytesize > @max_body_bytes
       deliver(attempt) if takes?(step)
-      sleep(step[:delay]) if step[:delay]
       step[:wait]&.pop
       return reset(socket) if step[:reset]
 
-      socket.write(step[:raw]) if step[:raw]
+      write_raw(socket, attempt, step) if step[:raw]
       return wait_for_end(socket) if step[:hang]
       return if step[:raw]
+      return write_endlessly(socket, step.fetch(:status, 200), attempt) if step[:endless]
 
       gone = gone?(socket)
       write_answer(socket, step)
@@ -192,7 +191,7 @@ module Support
     end
 
     def takes?(step)
-      return step[:raw].match?(%r{\AHTTP/1\.1 2}) if step[:raw]
+      return step[:raw].match?(%r{^HTTP/1\.[01] 2\d\d\b}) if step[:raw]
 
       !step[:hang] && step.fetch(:status, 200).between?(200, 299)
     end
@@ -226,50 +225,56 @@ module Support
 
     def report(problem) = @lock.synchronize { @problems << problem }
 
-    def read_head(socket)
-      socket.gets("\r\n")
-      headers = {}
-      until (line = socket.gets("\r\n") || raise(EOFError)) == "\r\n"
-        name, value = line.chomp.split(/:\s*/, 2)
-        report("#{name} comes twice") if headers.key?(name.downcase)
-        headers[name.downcase] = value
-      end
-      headers
+    # nil when the step is to stop in the middle.
+    def read_body(socket, head, step)
+      return HTTP.read_body(socket, head) unless step[:slow] || step[:reset] == :body
+
+      size = Integer(head.headers.fetch("content-length"))
+      return read_slowly(socket, size, step[:slow]) if step[:slow]
+
+      socket.read(size / 2)
+      nil
     end
 
-    # nil when the step is to stop in the middle.
-    def read_body(socket, headers, step)
-      size = Integer(headers.fetch("content-length"))
-      if step[:reset] == :body
-        socket.read(size / 2)
-        return
-      end
-      return read_exactly(socket, size) unless step[:slow]
-
+    def read_slowly(socket, size, at_once)
       # The kernel would read for us.
-      socket.setsockopt(:SOCKET, :RCVBUF, step[:slow])
+      socket.setsockopt(:SOCKET, :RCVBUF, at_once)
       body = "".b
       until body.bytesize == size
-        body << read_exactly(socket, [step[:slow], size - body.bytesize].min)
+        body << HTTP.read_exactly(socket, [at_once, size - body.bytesize].min)
         sleep 0.01
       end
       body
     end
 
-    def read_exactly(socket, size)
-      bytes = socket.read(size)
-      bytes.to_s.bytesize == size ? bytes.to_s : raise(EOFError)
+    def write_raw(socket, attempt, step)
+      # Up to the middle of a status line in pieces, and of a body that follows.
+      pieces = step[:in_pieces] ? step[:raw].scan(/.{1,7}/mn).first(30) : []
+      pieces.each do |piece|
+        socket.write(piece)
+        sleep 0.001
+      end
+      # Before the client can have seen it.
+      answered(attempt) if attempt.delivered && step[:answered]
+      socket.write(step[:raw].byteslice(pieces.sum(&:bytesize)..))
+    rescue SystemCallError
+      # The client has seen enough of it, which is what it may do.
+      raise unless step[:answered]
     end
 
     def write_answer(socket, step)
-      write(socket, step.fetch(:status, 200), step[:headers] || {}, step[:body] || "{}")
+      HTTP.write(socket, step.fetch(:status, 200), step[:headers] || {}, step[:body] || "{}")
     end
 
-    def write(socket, status, headers, body)
-      # Neither 204 nor 304 has a body.
-      body, length = [204, 304].include?(status) ? ["", {}] : [body, { "Content-Length" => body.bytesize }]
-      lines = length.merge(headers).map { |name, value| "#{name}: #{value}\r\n" }
-      socket.write("HTTP/1.1 #{status} Status\r\n#{lines.join}\r\n#{body}")
+    def write_endlessly(socket, status, attempt = nil)
+      socket.write("HTTP/1.1 #{status} X\r\n\r\n")
+      written = 0
+      loop { written += socket.write("y" * 65_536) }
+    rescue SystemCallError
+      # It has seen the status.
+      answered(attempt) if attempt&.delivered
+      @lock.synchronize { @endless_bytes << written }
+      false
     end
 
     def reset(socket)

@@ -15,8 +15,8 @@ module Support
 
     # Runs a script in a fresh Ruby with this gem loaded. Returns its output, its error output and
     # its status, when it and its children have ended.
-    def run_ruby(script, *arguments)
-      capture(RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
+    def run_ruby(script, *arguments, env: {})
+      capture(env, RbConfig.ruby, "-I", LIB, "-r", "datadog/native_export", "-e", "$stdout.sync = true\n#{script}",
               *arguments.map(&:to_s))
     end
 

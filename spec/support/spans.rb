@@ -18,25 +18,12 @@ module Support
       end
     end
 
-    # What the agent gets for one span, decoded by the msgpack gem.
-    def sent_raw(span, &)
-      sent(span, raw: true, &)
-    end
+    # Stands in for a span of dd-trace-rb.
+    def tracer_span(...) = TracerSpan.build(...)
 
-    # The same, with the values of meta_struct decoded too. Yields the exporter when all is sent.
-    def sent(span, raw: false)
-      Datadog::NativeExport::Testing::Agent.start do |agent|
-        exporter = Datadog::NativeExport::Exporter.new(agent_url: agent.url)
-        chunks = Datadog::NativeExport::TraceChunks.new.begin_chunk << span
-        response = exporter.send_trace_chunks(chunks, timeout: 10)
-        raise response.error unless response.ok?
-
-        yield exporter if block_given?
-        request = agent.requests.find { |sent| sent.path == "/v0.4/traces" }
-        raw ? MessagePack.unpack(request.body).dig(0, 0) : agent.spans.fetch(0)
-      ensure
-        exporter&.shutdown(timeout: 10)
-      end
+    # TraceChunks of one chunk for each Array of such spans.
+    def push_traces(*traces)
+      traces.each_with_object(Datadog::NativeExport::TraceChunks.new) { |spans, chunks| chunks.push_trace(spans) }
     end
   end
 end

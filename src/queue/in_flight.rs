@@ -1,117 +1,98 @@
-//! Chunks between the queue and the agent's answer.
+//! Payloads between the queue and the agent's answer.
 
-use super::{Queue, Reply, ReplyTo, State, wake_waiters};
-use crate::chunks::TraceChunks;
-use crate::delivery::{Failure, Observer, Outcome};
-use crate::size::Size;
-use crate::stats::Loss;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use super::{Accepted, Failure, Outcome, PartOutcome, Queue, Responder, State};
+use crate::report::stats::{Loss, RequestOutcome};
+use crate::span::{Size, SpanBytes};
+use std::sync::Arc;
 
-/// Entries that have left the queue.
-pub struct Batch {
-    pub chunks: Vec<TraceChunks>,
-    in_flight: Arc<InFlight>,
-}
-
-impl Batch {
-    pub(super) fn new(
-        queue: Arc<Queue>,
-        first: u64,
-        chunks: Vec<TraceChunks>,
-        reply: Option<ReplyTo>,
-    ) -> Self {
-        let reply = Mutex::new(reply);
-        Self {
-            chunks,
-            in_flight: Arc::new(InFlight {
-                queue,
-                first,
-                reply,
-            }),
-        }
-    }
-
-    /// Some of its chunks, to be answered for together.
-    pub fn payload(&self, size: Size) -> Payload {
-        Payload {
-            in_flight: Arc::clone(&self.in_flight),
-            left: size,
-            encoded: Arc::default(),
-        }
-    }
-}
-
-/// What the payloads of a batch share; dropped when all of them are answered for.
-struct InFlight {
-    queue: Arc<Queue>,
-    first: u64,
-    reply: Mutex<Option<ReplyTo>>,
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        // Handed in before the waiters are woken.
-        *self.reply.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
-        let mut state = self.queue.lock();
-        state.in_flight.retain(|first| *first != self.first);
-        wake_waiters(state);
-    }
-}
-
-/// Chunks on their way. What was not answered for when it is dropped (the sender panicked) is
-/// counted as lost.
+/// Chunks that have left the queue and are sent in one request. If it is dropped unsettled (the
+/// sender panicked), its spans are counted as lost.
 pub struct Payload {
-    in_flight: Arc<InFlight>,
-    left: Size,
-    /// Bytes of the encoded payload, as long as there is one.
-    encoded: Arc<AtomicUsize>,
+    queue: Arc<Queue>,
+    /// Number of its first chunk.
+    first: u64,
+    chunks: Vec<Vec<SpanBytes>>,
+    /// Weight of its chunks; nothing once it is settled.
+    size: Size,
+    responder: Option<Arc<Responder>>,
+}
+
+/// A payload as the queue's state remembers it.
+pub(super) struct InFlight {
+    /// Number of its first chunk.
+    pub first: u64,
+    /// Bytes of its encoded form, from when it is encoded.
+    pub encoded: usize,
 }
 
 impl Payload {
-    pub fn size(&self) -> Size {
-        self.left
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        first: u64,
+        chunks: Vec<Vec<SpanBytes>>,
+        size: Size,
+        responder: Option<Arc<Responder>>,
+    ) -> Self {
+        Self {
+            queue,
+            first,
+            chunks,
+            size,
+            responder,
+        }
     }
 
-    pub fn observer(&self) -> Box<dyn Observer> {
-        Box::new(PayloadObserver {
-            queue: Arc::clone(&self.in_flight.queue),
-            encoded: Arc::clone(&self.encoded),
-        })
+    /// Returns whether any of its spans has events.
+    pub fn has_span_events(&self) -> bool {
+        let mut spans = self.chunks.iter().flatten();
+        spans.any(|span| !span.span_events.is_empty())
+    }
+
+    /// Moves the chunks out. They stay in flight until the payload is settled.
+    pub fn take_chunks(&mut self) -> Vec<Vec<SpanBytes>> {
+        std::mem::take(&mut self.chunks)
+    }
+
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    pub fn tracker(&self) -> Tracker {
+        Tracker {
+            queue: Arc::clone(&self.queue),
+            first: self.first,
+        }
     }
 
     /// Counts what became of all of it.
     pub fn settle(mut self, outcome: Outcome) {
-        let queue = Arc::clone(&self.in_flight.queue);
-        let mut state = queue.lock();
-        self.release(&mut state);
-        for accepted in &outcome.accepted {
+        let Outcome { accepted, failures } = outcome;
+        let mut state = self.queue.lock();
+        if !Self::release(&mut self.size, self.first, &mut state) {
+            return;
+        }
+        for accepted in &accepted {
             state.stats.spans_sent += accepted.spans as u64;
             state.stats.payloads_sent += 1;
             state.stats.bytes_sent += accepted.bytes as u64;
         }
-        for failure in &outcome.failures {
+        for failure in &failures {
             let spans = failure.spans as u64;
-            queue.count_lost(&mut state, spans, failure.loss, &failure.detail);
+            self.queue
+                .count_lost(&mut state, spans, failure.loss, &failure.detail);
         }
-        if outcome.failures.is_empty() {
-            state.trouble.sent();
-            queue
-                .has_lines
-                .store(state.trouble.has_lines(), Ordering::Relaxed);
+        if failures.is_empty() {
+            state.loss_log.sent();
+            self.queue.note_lines(&state);
         }
         drop(state);
-        for accepted in outcome.accepted {
-            queue.rates.update(&accepted.body);
-            self.answer(Reply::Accepted {
-                body: accepted.body,
-                chunks: accepted.chunks,
-            });
+        for Accepted { body, chunks, .. } in accepted {
+            self.queue.rates.update(&body);
+            self.respond(PartOutcome::Accepted { body, chunks });
         }
-        for failure in outcome.failures {
+        for failure in failures {
             let (status, body) = failure.answer.unzip();
-            self.answer(Reply::Lost {
+            self.respond(PartOutcome::Lost {
                 loss: failure.loss,
                 detail: failure.detail,
                 status,
@@ -122,7 +103,7 @@ impl Payload {
 
     /// Counts all of it as lost before a request was made.
     pub fn give_up(self, loss: Loss, detail: String) {
-        let spans = self.left.spans;
+        let spans = self.size.spans;
         self.settle(Outcome {
             failures: vec![Failure {
                 spans,
@@ -134,55 +115,81 @@ impl Payload {
         });
     }
 
-    fn release(&mut self, state: &mut State) {
-        state.in_flight_size -= std::mem::take(&mut self.left);
-        state.in_flight_size.memory -= self.encoded.swap(0, Ordering::Relaxed);
+    /// Takes the payload out of what is in flight. Returns `false` if it is not there any more: then
+    /// it has been counted as lost.
+    fn release(size: &mut Size, first: u64, state: &mut State) -> bool {
+        let size = std::mem::take(size);
+        let position = state.in_flight.iter().position(|one| one.first == first);
+        let Some(position) = position else {
+            return false;
+        };
+        state.stats.in_flight -= size;
+        state.stats.in_flight.memory -= state.in_flight.swap_remove(position).encoded;
+        true
     }
 
-    fn answer(&self, reply: Reply) {
-        let mut slot = self
-            .in_flight
-            .reply
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slot.as_mut() {
-            slot.add(reply);
+    fn respond(&self, part: PartOutcome) {
+        if let Some(responder) = &self.responder {
+            responder.add(part);
         }
     }
 }
 
 impl Drop for Payload {
     fn drop(&mut self) {
-        if self.left.spans > 0 {
-            let queue = Arc::clone(&self.in_flight.queue);
-            let mut state = queue.lock();
-            let spans = self.left.spans as u64;
-            self.release(&mut state);
+        if self.size.spans > 0 {
+            let spans = self.size.spans as u64;
             let detail = "the sender stopped at an internal error".to_owned();
-            queue.count_lost(&mut state, spans, Loss::Internal, &detail);
+            let mut state = self.queue.lock();
+            if Self::release(&mut self.size, self.first, &mut state) {
+                self.queue
+                    .count_lost(&mut state, spans, Loss::Internal, &detail);
+            }
             drop(state);
-            self.answer(Reply::unsent(Loss::Internal, detail));
+            self.respond(PartOutcome::unsent(Loss::Internal, detail));
+        }
+        // The result is handed in before the threads that wait for it are woken.
+        self.responder = None;
+        self.queue.wake_waiters();
+    }
+}
+
+/// Counts what happens to a payload on its way.
+pub struct Tracker {
+    queue: Arc<Queue>,
+    first: u64,
+}
+
+impl Tracker {
+    /// The payload's encoded form takes this many bytes, for as long as it is in flight.
+    pub fn encoded(&self, bytes: usize) {
+        let mut state = self.queue.lock();
+        let mut in_flight = state.in_flight.iter_mut();
+        if let Some(payload) = in_flight.find(|payload| payload.first == self.first) {
+            payload.encoded += bytes;
+            state.stats.in_flight.memory += bytes;
         }
     }
-}
 
-struct PayloadObserver {
-    queue: Arc<Queue>,
-    encoded: Arc<AtomicUsize>,
-}
-
-impl Observer for PayloadObserver {
-    fn encoded(&self, bytes: usize) {
-        let mut state = self.queue.lock();
-        self.encoded.fetch_add(bytes, Ordering::Relaxed);
-        state.in_flight_size.memory += bytes;
-    }
-
-    fn retried(&self) {
+    /// A request is made again.
+    pub fn retried(&self) {
         self.queue.lock().stats.retries += 1;
     }
 
-    fn answered(&self, took: Duration) {
-        self.queue.lock().times.add(took);
+    /// A request failed and will be made again.
+    pub fn attempt_failed(&self, detail: &str) {
+        let mut state = self.queue.lock();
+        state.stats.last_error = Some(detail.to_owned());
+        state.loss_log.attempt_failed(detail);
+        self.queue.note_lines(&state);
+    }
+
+    /// A request is over.
+    pub fn requested(&self, outcome: RequestOutcome) {
+        let mut state = self.queue.lock();
+        if outcome.status.is_some() {
+            state.send_times.add(outcome.duration);
+        }
+        state.requests.push(outcome);
     }
 }

@@ -1,16 +1,18 @@
-//! Ending a thread's wait from elsewhere.
+//! Ends a thread's wait from elsewhere.
+
+#![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::thread::{self, Thread};
 
-/// By which the wait of one thread is ended.
+/// Ends the waits of one thread.
 pub struct Interrupt {
     thread: Thread,
     requested: AtomicBool,
 }
 
-/// That of the main thread, once it has waited.
+/// The main thread's interrupt, once it has waited.
 static OF_MAIN: AtomicPtr<Interrupt> = AtomicPtr::new(std::ptr::null_mut());
 
 thread_local! {
@@ -18,7 +20,7 @@ thread_local! {
 }
 
 impl Interrupt {
-    /// For waits of the calling thread.
+    /// Creates one for waits of the calling thread.
     pub fn of_this_thread() -> Self {
         Self {
             thread: thread::current(),
@@ -26,8 +28,9 @@ impl Interrupt {
         }
     }
 
-    /// For waits of the calling thread, if that is the main one (which only Linux tells). It is never freed, so that a
-    /// signal handler on whatever thread can do no harm by being late.
+    /// Returns the one for waits of the main thread, if that is the calling thread; which thread is
+    /// the main one is known on Linux only. It is never freed, so that a signal handler that runs
+    /// late, on whatever thread, does no harm.
     pub fn of_main() -> Option<&'static Self> {
         if !is_main_thread() {
             return None;
@@ -39,34 +42,34 @@ impl Interrupt {
         Some(interrupt)
     }
 
-    /// Makes the wait that goes on, or else the next one, return at once.
+    /// Makes the current wait, or else the next one, return at once.
     pub fn request(&self) {
         self.requested.store(true, Ordering::Relaxed);
         self.thread.unpark();
     }
 
-    /// As [`Interrupt::request`], for the main thread. A signal handler may call it: on Linux all that it does is to
-    /// write to two atomics and to wake a futex.
+    /// Does the same as [`Interrupt::request`] for the main thread. A signal handler may call it: on
+    /// Linux it writes to two atomics and wakes a futex.
     pub fn request_of_main() {
-        // SAFETY: it is null, or was leaked.
+        // SAFETY: the pointer is null, or was leaked.
         if let Some(interrupt) = unsafe { OF_MAIN.load(Ordering::Acquire).as_ref() } {
             interrupt.request();
         }
     }
 
-    pub fn thread(&self) -> &Thread {
+    pub(super) fn thread(&self) -> &Thread {
         &self.thread
     }
 
-    /// Whether it was requested since this was last asked.
-    pub fn take(&self) -> bool {
+    /// Returns whether it was requested since the last call.
+    pub(super) fn take(&self) -> bool {
         self.requested.swap(false, Ordering::Relaxed)
     }
 }
 
 #[cfg(target_os = "linux")]
 fn is_main_thread() -> bool {
-    // SAFETY: both return a number.
+    // SAFETY: both only return a number.
     unsafe { libc::gettid() == libc::getpid() }
 }
 

@@ -1,4 +1,4 @@
-//! The obvious lowering, which allocates for each string, and the floor: the same without storing.
+//! The obvious lowering, which allocates for each string, and the minimum: the same reads without storing.
 
 use crate::reading::{InstanceVariables, Numbers, Store};
 use libdd_tinybytes::BytesString;
@@ -57,11 +57,11 @@ impl Store for Naive {
 }
 
 #[derive(Default)]
-struct Floor {
+struct Minimum {
     bytes: usize,
 }
 
-impl Store for Floor {
+impl Store for Minimum {
     type Text = ();
 
     fn text(&mut self, text: &[u8]) {
@@ -120,7 +120,7 @@ fn take_naive() -> usize {
     taken.join().unwrap_or_default()
 }
 
-pub fn text_bytes(span: &SpanBytes) -> usize {
+fn text_bytes(span: &SpanBytes) -> usize {
     let labels = [&span.name, &span.service, &span.resource, &span.r#type];
     let meta = span.meta.iter().flat_map(|(key, value)| [key, value]);
     let metrics = span.metrics.iter().map(|(key, _)| key);
@@ -129,14 +129,14 @@ pub fn text_bytes(span: &SpanBytes) -> usize {
 }
 
 /// Returns the bytes of text that it saw.
-fn floor(spans: RArray) -> usize {
-    let mut floor = Floor::default();
-    read(spans, &mut floor);
-    floor.bytes
+fn minimum(spans: RArray) -> usize {
+    let mut minimum = Minimum::default();
+    read(spans, &mut minimum);
+    minimum.bytes
 }
 
 pub fn init(module: RModule) -> Result<(), Error> {
     module.define_singleton_method("naive", function!(naive, 1))?;
     module.define_singleton_method("take_naive", function!(take_naive, 0))?;
-    module.define_singleton_method("floor", function!(floor, 1))
+    module.define_singleton_method("minimum", function!(minimum, 1))
 }

@@ -1,7 +1,6 @@
-//! The errors that the classes raise.
+//! The errors that the classes raise, and the failures of which they are made.
 
-use crate::ruby::Whole;
-use magnus::error::ErrorType;
+use crate::ruby::RubyInteger;
 use magnus::value::{Lazy, ReprValue};
 use magnus::{Error, ExceptionClass, Module, RModule, Ruby, Value};
 
@@ -40,50 +39,120 @@ pub fn configuration(ruby: &Ruby, message: String) -> Error {
     Error::new(ruby.get_inner(&CONFIGURATION), message)
 }
 
-/// A value of the wrong class.
-pub fn wrong_class(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Error {
-    let message = format!("{field}: expected {expected}, got {}", describe(got));
-    Error::new(ruby.exception_type_error(), message)
+/// Why a value could not be lowered.
+#[derive(Debug)]
+pub struct Failure(Box<Cause>);
+
+#[derive(Debug)]
+enum Cause {
+    /// The value can't be sent.
+    Problem {
+        kind: Kind,
+        /// Where the value is, from the outside in: `spans[1].meta["key"]`.
+        path: String,
+        problem: String,
+    },
+    /// Ruby raised something, which may have nothing to do with the value.
+    Raised(Error),
 }
 
-/// A number that the wire has no room for.
-pub fn out_of_range(ruby: &Ruby, field: &str, expected: &str, got: Value) -> Error {
-    let message = format!("{field}: expected {expected}, got {}", describe(got));
-    Error::new(ruby.exception_range_error(), message)
+/// The class of the exception that a problem is raised as.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Type,
+    Range,
+    Argument,
+    Runtime,
+    NoMemory,
 }
 
-/// Text with broken bytes, or none at all, where it has to be whole.
-pub fn broken_text(ruby: &Ruby, field: &str) -> Error {
-    let message = format!("{field}: expected text that is valid in its encoding");
-    Error::new(ruby.exception_arg_error(), message)
-}
-
-/// `error`, with where it happened in front of its message when it is one of ours.
-pub fn within(place: &str, error: &Error) -> Error {
-    match error.error_type() {
-        ErrorType::Error(class, message) => Error::new(*class, format!("{place}.{message}")),
-        _ => error.clone(),
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self(Box::new(Cause::Raised(error)))
     }
 }
 
-/// What an error says, without its class.
-pub fn message(error: &Error) -> String {
-    match error.error_type() {
-        ErrorType::Error(_, message) => message.to_string(),
-        _ => error.to_string(),
+impl Failure {
+    #[cold]
+    pub fn new(kind: Kind, path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self(Box::new(Cause::Problem {
+            kind,
+            path: path.into(),
+            problem: problem.into(),
+        }))
+    }
+
+    /// A value of the wrong class.
+    #[cold]
+    pub fn wrong_class(path: impl Into<String>, expected: &str, got: Value) -> Self {
+        let problem = format!("expected {expected}, got {}", describe(got));
+        Self::new(Kind::Type, path, problem)
+    }
+
+    /// A number that the wire has no room for.
+    #[cold]
+    pub fn out_of_range(path: impl Into<String>, expected: &str, got: Value) -> Self {
+        let problem = format!("expected {expected}, got {}", describe(got));
+        Self::new(Kind::Range, path, problem)
+    }
+
+    /// Adds where it happened, seen from further out.
+    #[cold]
+    pub fn within(mut self, place: &str) -> Self {
+        if let Cause::Problem { path, .. } = &mut *self.0 {
+            path.insert_str(0, place);
+        }
+        self
+    }
+
+    /// Returns whether it is about the value, unlike an interrupt, or the end of the thread or of memory.
+    pub fn is_about_value(&self, ruby: &Ruby) -> bool {
+        match &*self.0 {
+            Cause::Problem { kind, .. } => !matches!(kind, Kind::NoMemory),
+            Cause::Raised(error) => error.is_kind_of(ruby.exception_standard_error()),
+        }
+    }
+
+    /// Says what happened, without the class of the exception.
+    pub fn message(&self) -> String {
+        match &*self.0 {
+            Cause::Problem { path, problem, .. } if path.is_empty() => problem.clone(),
+            Cause::Problem { path, problem, .. } => format!("{path}: {problem}"),
+            Cause::Raised(error) => error.to_string(),
+        }
+    }
+
+    /// Returns the exception to be raised.
+    pub fn into_error(self, ruby: &Ruby) -> Error {
+        let message = self.message();
+        match *self.0 {
+            Cause::Raised(error) => error,
+            Cause::Problem { kind, .. } => Error::new(kind.class(ruby), message),
+        }
     }
 }
 
-/// The class, and the value where that is short and no code of the user's runs to show it.
+impl Kind {
+    fn class(self, ruby: &Ruby) -> ExceptionClass {
+        match self {
+            Self::Type => ruby.exception_type_error(),
+            Self::Range => ruby.exception_range_error(),
+            Self::Argument => ruby.exception_arg_error(),
+            Self::Runtime => ruby.exception_runtime_error(),
+            Self::NoMemory => ruby.exception_no_mem_error(),
+        }
+    }
+}
+
+/// Describes a value: its class, and the value where that is short and no code of the user's runs to show it.
 pub fn describe(value: Value) -> String {
     const SHOWN: usize = 60;
     let ruby = Ruby::get_with(value);
     if value.is_nil() {
         return "nil".into();
     }
-    // SAFETY: the name is copied before anything else happens.
-    let class = unsafe { value.classname() }.into_owned();
-    let is_short = Whole::from_value(value).is_some_and(|whole| whole.magnitude.is_some());
+    let class = value.class().to_string();
+    let is_short = RubyInteger::from_value(value).is_some_and(|whole| whole.magnitude.is_some());
     let text = match is_short || value.is_kind_of(ruby.class_float()) {
         true => value.to_string(),
         false => String::new(),

@@ -2,26 +2,26 @@
 
 module Datadog
   module NativeExport
-    # What this gem raises of its own. Wrong arguments raise Ruby's ArgumentError, TypeError and
+    # Base class of the errors that this gem defines. Wrong arguments raise Ruby's own ArgumentError, TypeError and
     # RangeError.
     class Error < StandardError; end
 
-    # A {Span} or {TraceChunks} was used after it had been handed over.
+    # Raised when a {Span} or {TraceChunks} is used after it was handed over.
     class ConsumedError < Error; end
 
-    # {Exporter#flush} or {Exporter#send_trace_chunks} was called after {Exporter#shutdown}.
+    # Raised by {Exporter#flush} and {Exporter#send_trace_chunks} after {Exporter#shutdown}.
     class ClosedError < Error; end
 
-    # The time given to a call ran out. What it waited for goes on.
+    # The {Response#error} of a call whose time ran out. Sending goes on in the background.
     class TimeoutError < Error; end
 
-    # The native extension could not be loaded, see {NativeExport.load_error}.
+    # Raised when the native extension could not be loaded; see {NativeExport.load_error}.
     class UnavailableError < Error; end
 
-    # dd-trace-rb is not loaded, or is a version that {Transport} and {Writer} don't work with.
+    # Raised when dd-trace-rb isn't loaded, or its version doesn't work with {Transport} and {Writer}.
     class TracerError < Error; end
 
-    # An option of an {Exporter} can't be used.
+    # Raised when the value of an {Exporter}'s option can't be used.
     class ConfigurationError < Error; end
   end
 end

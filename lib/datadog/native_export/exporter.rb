@@ -2,77 +2,60 @@
 
 module Datadog
   module NativeExport
-    # Sends {TraceChunks} to the agent, in the background.
+    # Sends {TraceChunks} to the agent in the background.
     #
-    # Made once and shared by all threads. A forked child uses the same object: it starts afresh
-    # there, with an empty queue and connections of its own.
+    # One exporter serves all threads of a process. A forked child goes on using the same object: in the child it
+    # starts with an empty queue, zeroed counts and new connections.
     class Exporter
       # @!method export(chunks)
-      #   Queues chunks to be sent. Never waits, and raises for nothing but its argument.
+      #   Queues chunks to be sent. Never waits, and never raises because of the exporter's state.
       #   @param chunks [TraceChunks] consumed, whatever is returned
-      #   @return [Boolean] whether all chunks were taken. Those that weren't are counted in {#stats}:
-      #     the queue was full, or the exporter had been shut down.
+      #   @return [Boolean] whether all chunks were queued. The others are counted in {#stats} as `queue_full`,
+      #     or as `closed` after {#shutdown}.
       #   @raise [TypeError, ConsumedError]
       #
       # @!method closed?
       #   @return [Boolean] whether {#shutdown} was called
       #
       # @!method agent_url
-      #   @return [String]
+      #   @return [String] the URL traces are sent to
       #
       # @!method stats
-      #   Counts since the exporter was made, in this process. When nothing is on its way,
-      #   `spans_exported == spans_sent + spans_dropped + spans_queued`.
-      #   @return [Hash{Symbol => Object}] frozen:
-      #     - `spans_queued`, `chunks_queued`, `bytes_queued` (of memory): waiting now
-      #     - `spans_exported`: handed over, taken or not
-      #     - `spans_sent`: accepted by the agent
-      #     - `spans_dropped`, and `dropped`, a Hash of the reasons: `queue_full`, `too_large` (one
-      #       trace beyond what an agent takes), `refused` (by the agent), `unreachable` (no answer),
-      #       `closed` (after {#shutdown}), `invalid` (refused by {TraceChunks#push_trace}), `internal` (a
-      #       defect of this gem)
-      #     - `values_repaired`, `values_left_out`: tags and metrics with broken text, or that can't
-      #       be sent
-      #     - `payloads_sent`, `bytes_sent` (of request bodies), `retries`
-      #     - `send_time_p50` (of the latest 128 requests), `send_time_max`: Float seconds or nil
-      #     - `last_error`: String or nil
+      #   Counts since the exporter was created, in this process. {file:docs/operations.md} explains each of them.
+      #   @return [Hash{Symbol => Integer, Float, String, Hash, nil}] frozen
 
-      # Seconds in a year: no setting needs more, and clocks can add it.
+      # A year in seconds. No setting needs more, and adding it to a clock's time can't overflow.
       # @api private
       LONGEST = 31_536_000
       # @api private
       MAX_QUEUE_SPANS = 100_000
 
       # @!method service_rates
-      #   The sampling rates of the agent's latest answer that had any. Cheap enough for every trace.
-      #   @return [Hash{String => Float}, nil] by `"service:S,env:E"`, frozen
+      #   Returns the sampling rates from the latest answer of the agent that contained any. Cheap enough to be
+      #   called for every trace.
+      #   @return [Hash{String => Float}, nil] rates from 0.0 to 1.0 by `"service:S,env:E"`, frozen; nil if the
+      #     agent has sent none
 
-      # All options are keywords and optional.
+      # Starts no thread and opens no connection; the first export does. {file:docs/reference.md} explains each
+      # option and its default.
       #
-      # @param agent_url [String, nil] `http://host:port`, `https://host:port` or `unix:///path/to/socket`; nil for
-      #   what the environment says, see {Environment.agent_url}. For TLS the system's certificates are trusted, or
-      #   those in `SSL_CERT_FILE`.
-      # @param agent_timeout [Numeric] seconds one request may take
-      # @param flush_interval [Numeric] seconds chunks wait at most before they are sent
-      # @param shutdown_timeout [Numeric] seconds the end of the process waits at most for what is
-      #   queued
-      # @param max_queue_spans [Integer] spans held at most, waiting and on their way
-      # @param max_queue_bytes [Integer] bytes of memory they take at most
-      # @param when_full [:drop_newest, :drop_oldest] what is given up when the queue is full: the chunks
-      #   that find no room, or those that have waited longest
-      # @param max_payload_bytes [Integer] size that the body of one request is filled up to
-      # @param retry_deadline [Numeric] seconds a payload is tried for
-      # @param logger [#warn, nil] gets a line when losses begin and one when they end, on a thread of its own; nil
-      #   for a Logger to standard error
-      # @param tracer_version [String] version of the tracer that makes the spans
-      # @param headers [Hash{String => String}] sent with every request, in place of the gem's own of the same name
-      # @param span_events [Boolean, nil] whether span events are sent as such, or else as JSON in the tag
-      #   `events`; nil for what the agent says it takes
-      # @param client_computed_top_level [Boolean] whether the tracer has marked the top-level spans
-      #   (`_dd.top_level`), so that the agent need not look for them
-      # @param client_computed_stats [Boolean] whether the agent is to compute no statistics of what it gets
-      # @param test_session_token [String, nil] by which `ddapm-test-agent` tells tests apart
-      # @raise [ConfigurationError] for a value that can't be used, naming the option
+      # @param agent_url [String, nil] nil for what the environment says, see {Environment.agent_url}
+      # @param agent_timeout [Numeric] seconds
+      # @param flush_interval [Numeric] seconds
+      # @param shutdown_timeout [Numeric] seconds
+      # @param max_queue_spans [Integer]
+      # @param max_queue_bytes [Integer]
+      # @param when_full [:drop_newest, :drop_oldest]
+      # @param max_payload_bytes [Integer]
+      # @param retry_deadline [Numeric] seconds
+      # @param logger [#warn, nil] called on a thread of its own; nil for a Logger to standard error
+      # @param tracer_version [String]
+      # @param headers [Hash{String => String}]
+      # @param span_events [Boolean, nil]
+      # @param client_computed_top_level [Boolean]
+      # @param client_computed_stats [Boolean]
+      # @param test_session_token [String, nil]
+      # @raise [ConfigurationError] if a value can't be used; the message names the option
       def initialize(agent_url: nil, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
                      max_queue_spans: MAX_QUEUE_SPANS, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
@@ -105,18 +88,19 @@ module Datadog
         log(warnings)
       end
 
-      # Sends chunks now and waits for the answer, without holding up other threads.
+      # Sends chunks at once and waits for the agent's answer. Other Ruby threads run meanwhile, and so do other
+      # fibers of this one where it has a Fiber scheduler.
       #
-      # @param chunks [TraceChunks] consumed
-      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes. When it
-      #   runs out the chunks stay on their way, and are counted when they arrive or fail.
+      # @param chunks [TraceChunks] consumed, unless one of the errors below is raised
+      # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit. When the time runs out, sending
+      #   goes on in the background and the outcome is counted in {#stats}.
       # @return [Response]
       # @raise [ClosedError] after {#shutdown}
       # @raise [TypeError, ArgumentError, ConsumedError]
       def send_trace_chunks(chunks, timeout: nil)
         limit = limit(timeout)
         trace_count = chunks.size if chunks.is_a?(TraceChunks)
-        answer = send_and_wait(chunks, limit)
+        answer = Fibers.wait { send_and_wait(chunks, limit) }
         report_and_wait
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
@@ -125,25 +109,28 @@ module Datadog
         Response.new(trace_count:, accepted_count:, status:, payload:, loss:, error:)
       end
 
-      # Sends what is queued now and waits until all of it has been answered for.
+      # Sends all queued chunks at once and waits, as {#send_trace_chunks} does, until each is sent or lost.
       #
-      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
-      # @return [Boolean] false when the time ran out; sending goes on
+      # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit
+      # @return [Boolean] false if the time ran out; sending goes on in the background
       # @raise [ClosedError] after {#shutdown}
       # @raise [TypeError, ArgumentError]
       def flush(timeout: nil)
-        flush_and_wait(limit(timeout))
+        limit = limit(timeout)
+        Fibers.wait { flush_and_wait(limit) }
       ensure
         report_and_wait
       end
 
-      # Takes nothing more, sends what is queued and ends. Calling it again waits again.
+      # Stops accepting chunks, sends those that are queued and waits, as {#send_trace_chunks} does, until each is
+      # sent or lost. May be called again, to wait again.
       #
-      # @param timeout [Numeric, nil] seconds to wait at most, nil for as long as it takes
-      # @return [Boolean] false when the time ran out; sending goes on
+      # @param timeout [Numeric, nil] seconds to wait at most; nil for no limit
+      # @return [Boolean] false if the time ran out; sending goes on in the background
       # @raise [TypeError, ArgumentError]
       def shutdown(timeout: nil)
-        shutdown_and_wait(limit(timeout))
+        limit = limit(timeout)
+        Fibers.wait { shutdown_and_wait(limit) }
       ensure
         report_and_wait
       end
@@ -156,18 +143,18 @@ module Datadog
 
       private
 
-      # An exporter owns its queue.
+      # A copy would be a second owner of the queue.
       def initialize_copy(_)
         raise TypeError, "can't copy #{self.class}"
       end
 
-      # Has the lines that came up on other threads logged. Called by {#export} when there are some, so that it may
+      # Has the lines that native threads have left logged. Called by {#export} when there are some, so that it may
       # neither wait nor raise.
       def report
         LogThread.post(object_id) { log_now(take_lines) } if loggable?
       end
 
-      # The same in calls that may wait. What they return is logged by then, unless the logger takes long.
+      # Does the same in calls that may wait. What they return is logged by then, unless the logger takes long.
       def report_and_wait
         return unless loggable?
 
@@ -175,13 +162,11 @@ module Datadog
         LogThread.wait
       end
 
-      # Logs the lines and what is lost with the process. Returns how many spans that are.
+      # Logs the lines that are left, and what is lost with the process.
       def report_at_exit
         log(take_lines)
-        exported, sent, dropped, cause = stats.values_at(:spans_exported, :spans_sent, :spans_dropped, :last_error)
-        unsent = exported - sent - dropped
-        Registry.log_loss(unsent, ", on their way to #{address}#{" (#{cause})" if cause}") { Registry.logger(self) }
-        unsent
+        line = take_unsent_line
+        log([line]) if line
       end
 
       def log(lines)
@@ -194,12 +179,6 @@ module Datadog
 
       # The interrupted thread may hold the logger's lock, and loggers live on the main Ractor.
       def loggable? = Registry.main_ractor? && !Registry.in_trap?
-
-      # The agent's URL without what may be secret in it.
-      def address
-        url = agent_url
-        url.start_with?("unix:") ? url : url[%r{\A\w+://[^/?#]*}].to_s.sub(%r{//.*@}, "//")
-      end
 
       def timed_out(timeout)
         TimeoutError.new("no answer within #{timeout} s; the chunks are still on their way")

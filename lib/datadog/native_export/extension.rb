@@ -21,6 +21,7 @@ module Datadog
     if available?
       require_relative "span"
       require_relative "trace_chunks"
+      require_relative "fibers"
       require_relative "exporter"
       require_relative "registry"
     else

@@ -65,26 +65,16 @@ module Datadog
         # @return [void]
         def flush
           @drained.values.each { |object| object.drain(LogThread::PATIENCE) } # rubocop:disable Style/HashEachMethods
-          unsent = NativeExport.flush_all
-          reported = @exporters.values.sum { |exporter| exporter.__send__(:report_at_exit) }
+          NativeExport.flush_all
+          @exporters.each_value { |exporter| exporter.__send__(:report_at_exit) }
           # The others are of exporters that were collected.
-          log_loss(unsent - reported) { default_logger }
+          NativeExport.take_unsent_lines.each { |line| LogThread.post { log_unsent(line) } }
           LogThread.wait
         end
 
-        # Logs spans that are lost with the process, if there are any.
-        #
-        # @param spans [Integer]
-        # @param detail [String] where they were going and what has kept them from it
-        # @yieldreturn [#warn] the logger
-        # @return [void]
-        def log_loss(spans, detail = "")
-          return unless spans.positive?
-
-          LogThread.post { yield.warn("datadog-native-export: #{spans} spans are lost: the process ends#{detail}") }
-        end
-
         private
+
+        def log_unsent(line) = default_logger.warn("datadog-native-export: #{line}")
 
         def default_logger = Logger.new($stderr)
 

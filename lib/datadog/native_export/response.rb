@@ -4,22 +4,22 @@ require "json"
 
 module Datadog
   module NativeExport
-    # What became of {Exporter#send_trace_chunks}. When the chunks took several requests it tells of
-    # the first that failed, or else of the last.
+    # The outcome of {Exporter#send_trace_chunks}. If the chunks took several requests, it describes the first one
+    # that failed, or else the last one. Frozen.
     class Response
-      # @return [Integer] number of chunks that were to be sent
+      # @return [Integer] number of chunks handed to {Exporter#send_trace_chunks}
       attr_reader :trace_count
-      # @return [Integer] number of chunks that the agent has accepted, also where others are lost
+      # @return [Integer] number of chunks that the agent accepted, even if others were lost
       attr_reader :accepted_count
-      # @return [Integer, nil] HTTP status of the agent's answer, nil without one
+      # @return [Integer, nil] HTTP status of the agent's answer; nil if there was none
       attr_reader :status
       alias code status
-      # @return [String] body of the agent's answer, empty without one
+      # @return [String] body of the agent's answer; empty if there was none
       attr_reader :payload
-      # @return [Symbol, nil] why spans were lost, as in {Exporter#stats}
+      # @return [Symbol, nil] why spans were lost: a key of `dropped` in {Exporter#stats}
       attr_reader :loss
-      # @return [Error, nil] what went wrong; a {TimeoutError} when the time ran out, in which case
-      #   the chunks are still on their way
+      # @return [Error, nil] what went wrong. A {TimeoutError} means that the time given to the call ran out;
+      #   the chunks are still being sent.
       attr_reader :error
 
       # @api private
@@ -34,7 +34,8 @@ module Datadog
       end
 
       # @api private
-      # @return [Response] the same without so many chunks, which were accepted
+      # @param accepted [Integer] number of chunks to leave out
+      # @return [Response] the response for the other chunks
       def without(accepted)
         self.class.new(trace_count: trace_count - accepted, status:, payload:, loss:, error:)
       end
@@ -42,7 +43,7 @@ module Datadog
       # @return [Boolean] whether the agent accepted everything
       def ok? = error.nil?
 
-      # @return [Boolean] whether it failed without an answer of the agent
+      # @return [Boolean] whether sending failed without an answer from the agent
       def internal_error? = !ok? && status.nil?
 
       # @return [Boolean] whether the agent answered with a status of 500 to 599
@@ -54,11 +55,10 @@ module Datadog
       # @return [Boolean] whether the agent doesn't know the endpoint (404)
       def not_found? = status == 404
 
-      # @return [Boolean] whether the agent doesn't take the format (415)
+      # @return [Boolean] whether the agent doesn't support the format (415)
       def unsupported? = status == 415
 
-      # @return [Hash{String => Float}, nil] sampling rates by `"service:S,env:E"` when the agent
-      #   sent them
+      # @return [Hash{String => Float}, nil] sampling rates by `"service:S,env:E"`; nil if the agent sent none
       def service_rates
         return unless ok?
 

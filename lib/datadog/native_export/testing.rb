@@ -2,10 +2,10 @@
 
 module Datadog
   module NativeExport
-    # For an application's tests: shows what was exported. Loads neither the native extension nor anything
-    # else of this gem, and nothing else of this gem loads it.
+    # A test agent for an application's tests, which shows the traces that arrived. It is independent of the rest
+    # of this gem: it doesn't load the native extension, and the gem doesn't load it.
     #
-    # @example Assert on what arrived, not on what was built
+    # @example Assert on the spans that arrived, not on those that were built
     #   require "datadog/native_export/testing"
     #
     #   Datadog::NativeExport::Testing::Agent.start do |agent|
@@ -14,7 +14,7 @@ module Datadog
     #     expect(agent.wait_for(spans: 1).first).to include("name" => "rack.request", "error" => 0)
     #   end
     module Testing
-      # Raised by {Agent#wait_for} when fewer spans than expected arrived in time.
+      # Raised by {Agent#wait_for} if fewer spans than expected arrive in time.
       class Timeout < StandardError; end
     end
   end

@@ -2,17 +2,18 @@
 
 module Datadog
   module NativeExport
-    # Chunks of spans on their way to an {Exporter}: each chunk holds spans of one trace, which are
-    # sent or dropped together. Handing it over consumes it; from then on every call but
+    # A list of trace chunks to be exported. A chunk holds spans of one trace, which are sent or dropped together.
+    #
+    # {Exporter#export} and {Exporter#send_trace_chunks} consume the list. After that, every method except
     # {#consumed?} raises {ConsumedError}.
     class TraceChunks
       # @!method push_span(span)
-      #   Moves a span into the current chunk. `<<` does the same.
-      #   @param span [Span] consumed by this, or left as it was by an error
+      #   Moves a span into the current chunk. Also available as `<<`.
+      #   @param span [Span] consumed, unless this raises
       #   @return [self]
-      #   @raise [Error] when no chunk was begun
-      #   @raise [ArgumentError] when the span's trace id isn't that of the chunk, which an agent
-      #     would drop without a word
+      #   @raise [Error] if no chunk was begun
+      #   @raise [ArgumentError] if the span's trace id differs from the chunk's: an agent would drop such spans
+      #     without reporting it
       #   @raise [TypeError, ConsumedError, FrozenError]
       #
       # @!method size
@@ -25,37 +26,40 @@ module Datadog
       #   @return [Boolean] whether no chunk was begun
       #
       # @!method consumed?
-      #   @return [Boolean] whether the chunks were handed over
+      #   @return [Boolean] whether the chunks were handed to an {Exporter}
 
-      # @param capacity [Integer] number of chunks to make room for
-      # @raise [TypeError, ArgumentError] for a capacity that is no Integer of 0 or more
+      # @param capacity [Integer] number of chunks to reserve memory for
+      # @raise [TypeError, ArgumentError] if the capacity isn't an Integer of 0 or more
       def initialize(capacity: 0)
         reserve(capacity)
       end
 
-      # Begins a chunk, into which spans are pushed from then on. A chunk without spans isn't sent.
+      # Begins a chunk, which becomes the current one. A chunk without spans isn't sent.
       #
-      # @param capacity [Integer] number of spans to make room for
+      # @param capacity [Integer] number of spans to reserve memory for
       # @return [self]
-      # @raise [TypeError, ArgumentError] for a capacity that is no Integer of 0 or more
+      # @raise [TypeError, ArgumentError] if the capacity isn't an Integer of 0 or more
       # @raise [ConsumedError, FrozenError]
       def begin_chunk(capacity: 0)
         start_chunk(capacity)
       end
 
-      # Lowers the spans of a tracer into a chunk of their own, by reading their instance variables: no
-      # method of theirs is called, and no Ruby object is made.
+      # Converts the spans of a trace into a chunk of their own. The spans are read by their instance variables:
+      # none of their methods is called, and no Ruby object is created.
       #
-      # One odd value costs itself at most: it is repaired or left out, and counted in
-      # {Exporter#stats}. Where a trace can't be sent at all (a span without an id), its spans are
-      # counted as `invalid` once the chunks are handed over. The README lists what becomes of what.
+      # A value that can't be sent is repaired or left out, and counted in {Exporter#stats}; the rest of the span
+      # is sent. A trace that can't be sent at all, for example because a span has no id, is refused: its spans
+      # are counted as `invalid` when the chunks are exported. {file:docs/tracer-spans.md} has the rules for each
+      # instance variable.
       #
-      # @param spans [Array<Datadog::Tracing::Span>] of one trace, or other objects with the same instance
-      #   variables. They are left as they are.
-      # @param strict [Boolean] whether to raise instead, in which case nothing of the trace is taken
-      # @return [Boolean] whether the trace was taken
-      # @raise [TypeError] when `spans` is no Array
-      # @raise [TypeError, RangeError, ArgumentError] when strict, with the place: `spans[3].meta["a"]: ...`
+      # @param spans [Array<Datadog::Tracing::Span>] spans of one trace, or other objects with the same instance
+      #   variables. They are not modified.
+      # @param strict [Boolean] whether to raise for values that would be repaired or left out, and for traces
+      #   that would be refused; if this raises, no span of the trace is added
+      # @return [Boolean] whether the trace was added
+      # @raise [TypeError] if `spans` isn't an Array
+      # @raise [TypeError, RangeError, ArgumentError] if `strict`; the message gives the place:
+      #   `spans[3].meta["a"]: ...`
       # @raise [ConsumedError, FrozenError]
       def push_trace(spans, strict: false)
         lower_trace(spans, strict)
@@ -63,7 +67,7 @@ module Datadog
 
       private
 
-      # Chunks have one owner.
+      # A copy would be a second owner.
       def initialize_copy(_)
         raise TypeError, "can't copy #{self.class}"
       end

@@ -1,24 +1,25 @@
 # frozen_string_literal: true
 
 require_relative "answers"
+require_relative "request"
 require_relative "server"
 
 module Datadog
   module NativeExport
     module Testing
-      # A Datadog agent for tests: listens on a loopback port and keeps the traces (v0.4) that it gets.
+      # A Datadog agent for tests. Listens on a loopback port and keeps the traces (v0.4) that it receives.
       #
-      # It runs on threads of the process that started it. A forked child can send to its {#url}; what the
-      # child sends is seen in the process that started the agent.
+      # It runs on threads of the process that started it. A forked child can send to its {#url}; the traces are
+      # visible in the process that started the agent.
       class Agent
-        # Starts an agent; with a block, stops it afterwards.
+        # Starts an agent. If a block is given, yields the agent and stops it afterwards.
         #
-        # @param port [Integer] port on 127.0.0.1; 0 takes any that is free
+        # @param port [Integer] port on 127.0.0.1; 0 for any free port
         # @param info [Hash] merged into the answer to `GET /info`
-        # @param rate_by_service [Hash{String => Float}] sampling rates, 0.0..1.0, in every answer to traces
+        # @param rate_by_service [Hash{String => Float}] sampling rates from 0.0 to 1.0, sent with every answer
         # @yieldparam agent [Agent]
-        # @return [Agent, Object] the running agent; with a block, the block's value
-        # @raise [Errno::EADDRINUSE] if the port is taken
+        # @return [Agent, Object] the running agent, or the value of the block
+        # @raise [Errno::EADDRINUSE] if the port is in use
         def self.start(port: 0, info: {}, rate_by_service: { "service:,env:" => 1.0 })
           agent = new(port, Answers.new(info, rate_by_service))
           return agent unless block_given?
@@ -37,16 +38,18 @@ module Datadog
           @arrival = ConditionVariable.new
           @requests = []
           @accepted = []
-          @server = Server.new(port) { |request| answer(request) }
+          listener = TCPServer.new("127.0.0.1", port)
+          @port = listener.addr[1]
+          @server = Server.new(listener) { |head, body| answer(Request.new(head, body)) }
         end
 
         # @return [String] for example `http://127.0.0.1:43127`
         def url
-          "http://127.0.0.1:#{@server.port}"
+          "http://127.0.0.1:#{@port}"
         end
 
-        # Stops listening, finishes answers that are under way (1 s at most) and closes all connections.
-        # What arrived can still be read. Idempotent.
+        # Stops listening, finishes pending answers for up to 1 s and closes all connections. Traces that have
+        # arrived can still be read. May be called again.
         #
         # @return [void]
         def stop
@@ -54,13 +57,13 @@ module Datadog
           nil
         end
 
-        # @return [Array<Request>] everything that was asked so far, `GET /info` and refused traces included
+        # @return [Array<Request>] all requests so far, including `GET /info` and refused traces
         def requests
           @lock.synchronize { @requests.dup.freeze }
         end
 
-        # @return [Array<Array<Hash{String => Object}>>] the traces that were answered with a 2xx status, in
-        #   order of arrival; spans have string keys, and their `meta_struct` values are decoded
+        # @return [Array<Array<Hash{String => Object}>>] the traces that were answered with a 2xx status, in order
+        #   of arrival. Spans have String keys, and their `meta_struct` values are decoded.
         def traces
           @lock.synchronize { accepted_traces }
         end
@@ -70,7 +73,7 @@ module Datadog
           traces.flatten(1)
         end
 
-        # Forgets what arrived so far.
+        # Forgets all requests and traces so far.
         #
         # @return [self]
         def clear
@@ -78,12 +81,12 @@ module Datadog
           self
         end
 
-        # Waits until spans have arrived.
+        # Waits until a number of spans has arrived.
         #
-        # @param spans [Integer] at least so many, counted since the start or the last {#clear}
-        # @param timeout [Numeric] seconds
-        # @return [Array<Hash{String => Object}>] all spans that arrived
-        # @raise [Testing::Timeout] if fewer arrived in time; says how many
+        # @param spans [Integer] minimum number of spans since the start or the last {#clear}
+        # @param timeout [Numeric] seconds to wait at most
+        # @return [Array<Hash{String => Object}>] all spans that have arrived
+        # @raise [Testing::Timeout] if fewer spans arrived in time; the message says how many
         def wait_for(spans:, timeout: 5)
           deadline = now + timeout
           @lock.synchronize do
@@ -97,7 +100,7 @@ module Datadog
           end
         end
 
-        # Changes the answer to requests with traces, from now on; without arguments, back to the usual one.
+        # Sets the answer to all further requests that carry traces. Without arguments, restores the usual answer.
         #
         # @example Fail twice, then recover
         #   failures = [503, 503]
@@ -106,7 +109,7 @@ module Datadog
         # @overload respond_with
         #   @yieldparam request [Request]
         #   @yieldreturn [Integer, (Integer, Hash, String), nil] status, headers and body; nil for the usual
-        #     answer. Called on the connection's thread; an error that it raises is answered with a 500.
+        #     answer. The block is called on the connection's thread; if it raises, the answer is a 500.
         # @return [self]
         def respond_with(*response, &block)
           @answers.script = block || ->(_request) { response }
@@ -122,7 +125,7 @@ module Datadog
           response
         end
 
-        # Kept before it is answered: a client that has its answer finds its traces here.
+        # Keeps the request before it is answered, so that a client that has its answer finds its traces here.
         def accept(request)
           @lock.synchronize do
             @accepted << request

@@ -6,7 +6,7 @@ require_relative "request"
 module Datadog
   module NativeExport
     module Testing
-      # What the agent answers: status, headers and body to each request.
+      # Chooses the status, headers and body of the answer to each request.
       # @api private
       class Answers
         INFO = {
@@ -25,7 +25,7 @@ module Datadog
           @rates = JSON.generate("rate_by_service" => rate_by_service)
         end
 
-        # @param script [#call] makes the answer to traces from now on, or nil for the usual one
+        # @return [#call, nil] returns the answer to a request that carries traces; nil for the usual answer
         attr_writer :script
 
         # @param request [Request]

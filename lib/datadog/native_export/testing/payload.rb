@@ -12,8 +12,8 @@ end
 module Datadog
   module NativeExport
     module Testing
-      # Decodes the body of a `/v0.4/traces` request and is as strict about types as agents are: what one of
-      # them would refuse should not pass a test.
+      # Decodes the body of a `/v0.4/traces` request. Checks types as strictly as agents do: a payload that an agent
+      # would refuse must not pass a test.
       # @api private
       module Payload
         class Invalid < StandardError; end
@@ -41,7 +41,7 @@ module Datadog
 
         class << self
           # @param body [String] MessagePack bytes
-          # @return [Array<Array<Hash{String => Object}>>] traces; each `meta_struct` value decoded
+          # @return [Array<Array<Hash{String => Object}>>] traces, with `meta_struct` values decoded
           # @raise [Invalid] if an agent would refuse the body
           def decode(body)
             traces = unpack(body)
@@ -59,7 +59,7 @@ module Datadog
             span.merge("meta_struct" => span["meta_struct"].transform_values { |bytes| unpack(bytes) })
           end
 
-          # Agents read nil as the field's default, and skip fields that they don't know.
+          # Agents take nil for the field's default and skip unknown fields.
           def check(field, value)
             STRING.call(field) or raise Invalid, "a span's key is not a string: #{field.inspect[0, 80]}"
             return if value.nil? || !FIELDS.key?(field) || FIELDS[field].call(value)

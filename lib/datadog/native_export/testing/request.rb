@@ -5,32 +5,34 @@ require_relative "payload"
 module Datadog
   module NativeExport
     module Testing
-      # One HTTP request as {Agent} received it. Frozen.
+      # An HTTP request that an {Agent} received. Frozen.
       class Request
-        # @return [String] HTTP method in capitals
+        # @return [String] HTTP method in upper case
         attr_reader :method
-        # @return [String] path, with the query if there was one
+        # @return [String] path, including any query
         attr_reader :path
-        # @return [Hash{String => String}] headers by name in small letters
+        # @return [Hash{String => String}] headers by lower-case name
         attr_reader :headers
-        # @return [String] the bytes of the body, chunked encoding undone
+        # @return [String] body as bytes, with chunked encoding removed
         attr_reader :body
-        # @return [Array<Array<Hash{String => Object}>>] decoded traces; none unless they are valid
+        # @return [Array<Array<Hash{String => Object}>>] decoded traces; empty if the request carries none or is
+        #   invalid
         attr_reader :traces
-        # @return [String, nil] why an agent refuses this trace request; nil if it doesn't
+        # @return [String, nil] why an agent would refuse the traces; nil if it would accept them
         attr_reader :error
 
         # @api private
-        def initialize(method:, path:, headers:, body:)
-          @method = method
-          @path = path
-          @headers = headers.freeze
+        # @param head [HTTP::Head]
+        def initialize(head, body)
+          @method = head.verb
+          @path = head.path
+          @headers = head.headers.freeze
           @body = body.freeze
           @traces = trace_request? ? decode : []
           freeze
         end
 
-        # @return [Boolean] whether it was sent to an endpoint for traces that {Agent} knows
+        # @return [Boolean] whether the request was sent to a trace endpoint that {Agent} supports
         def trace_request?
           path == "/v0.4/traces" && %w[PUT POST].include?(method)
         end

@@ -6,43 +6,39 @@ require_relative "http"
 module Datadog
   module NativeExport
     module Testing
-      # Serves HTTP on the loopback interface, one thread a connection.
+      # Serves HTTP with one thread per connection.
       #
-      # A forked child inherits the sockets but none of the threads. Nothing that a child does, #stop
-      # included, may reach the connections of its parent.
+      # A forked child inherits the sockets but none of the threads. Nothing that a child does, including {#stop},
+      # may affect the connections of its parent.
       # @api private
       class Server
-        # Seconds that {#stop} leaves to answers that are being made.
+        # Seconds that {#stop} grants to pending answers.
         GRACE = 1
 
-        # @return [Integer]
-        attr_reader :port
-
-        # @param port [Integer] 0 for any that is free
-        # @yieldparam request [Request]
+        # @param listener [TCPServer, UNIXServer] closed by {#stop}
+        # @yieldparam head [HTTP::Head]
+        # @yieldparam body [String]
+        # @yieldparam socket [TCPSocket, UNIXSocket] where the request came from
         # @yieldreturn [(Integer, Hash{String => String}, String)] status, headers and body of the answer
-        # @raise [Errno::EADDRINUSE]
-        def initialize(port, &answer)
+        def initialize(listener, &answer)
           @answer = answer
-          @listener = TCPServer.new("127.0.0.1", port)
-          @port = @listener.addr[1]
+          @listener = listener
           @connections = {}
           @lock = Mutex.new
           @pid = Process.pid
           @acceptor = Thread.new { accept }
         end
 
-        # Refuses new connections, lets answers that are under way go out, and closes what is open.
-        # Idempotent.
+        # Refuses new connections, finishes pending answers and closes all connections. May be called again.
         def stop
           return @listener.close unless @pid == Process.pid
 
           stop_listening
           @acceptor.join
           connections = @lock.synchronize { @connections.dup }
-          # An answer may stop the server that makes it.
+          # The answer's own block may stop the server.
           connections.delete(Thread.current)
-          # Ends the wait for a next request without cutting off an answer.
+          # Ends the wait for another request without cutting off a pending answer.
           connections.each_value { |socket| shut(socket, :RD) }
           deadline = now + GRACE
           connections.each_key { |thread| thread.join([deadline - now, 0].max) || thread.kill.join }
@@ -69,9 +65,10 @@ module Datadog
         end
 
         def converse(socket)
-          while (request = HTTP.read(socket))
-            HTTP.write(socket, *@answer.call(request))
-            break if request.headers["connection"]&.casecmp?("close")
+          while (head, body = HTTP.read(socket))
+            answer = @answer.call(head, body, socket)
+            HTTP.write(socket, *answer)
+            break if [head.headers["connection"], answer[1]["Connection"]].any? { |value| value&.casecmp?("close") }
           end
         rescue HTTP::Malformed => e
           HTTP.write(socket, 400, { "Connection" => "close" }, e.message)
@@ -79,8 +76,8 @@ module Datadog
           # The client went away.
         end
 
-        # Shutting down before closing ends the listening, or a connection, even if a forked child holds a
-        # copy of the descriptor.
+        # A shutdown before the close ends a connection, or listening, even if a forked child holds a copy of the
+        # descriptor.
         def stop_listening
           shut(@listener, :RDWR)
           @listener.close
@@ -94,14 +91,13 @@ module Datadog
         def shut(socket, direction)
           socket.shutdown(direction)
         rescue IOError, SystemCallError
-          # Not open any more.
+          # Already closed.
         end
 
         def now
           Process.clock_gettime(Process::CLOCK_MONOTONIC)
         end
       end
-      private_constant :Server
     end
   end
 end

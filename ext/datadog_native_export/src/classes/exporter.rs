@@ -1,0 +1,342 @@
+//! `Datadog::NativeExport::Exporter`: the options, and waiting for the pipeline.
+//! `lib/datadog/native_export/exporter.rb` also checks options and makes Responses.
+
+use super::trace_chunks::TraceChunks;
+use crate::errors::{Failure, MODULE, closed, configuration, error};
+use crate::ruby::{SharedSlot, wait};
+use magnus::gc::Marker;
+use magnus::r_hash::ForEach;
+use magnus::typed_data::Obj;
+use magnus::value::ReprValue;
+use magnus::{
+    Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
+    TypedData, Value, function, method,
+};
+use pipeline::FinalFlush;
+use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull, add_header};
+use pipeline::queue::{PartOutcome, SendOutcome};
+use pipeline::report::stats::Loss;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+#[derive(Default, TypedData)]
+#[magnus(
+    class = "Datadog::NativeExport::Exporter",
+    free_immediately,
+    frozen_shareable,
+    mark,
+    size
+)]
+pub struct Exporter {
+    pipeline: OnceLock<pipeline::Exporter>,
+    rates: RatesForRuby,
+}
+
+impl DataTypeFunctions for Exporter {
+    fn mark(&self, marker: &Marker) {
+        self.rates.hash.mark(marker);
+    }
+
+    fn size(&self) -> usize {
+        let pipeline = self.pipeline.get();
+        let queued = pipeline.map_or(0, |exporter| exporter.stats().queued.memory);
+        size_of::<Self>() + queued
+    }
+}
+
+/// The Hash that was made of the latest rates, for readers in any Ractor.
+#[derive(Default)]
+struct RatesForRuby {
+    version: AtomicU64,
+    hash: SharedSlot,
+}
+
+impl Exporter {
+    /// Takes the options as `lib` has checked them, seconds as Floats.
+    fn configure(ruby: &Ruby, this: &Self, options: RHash) -> Result<(), Error> {
+        let text = |name: &str| options.fetch::<_, String>(ruby.to_symbol(name));
+        let seconds = |name: &str| {
+            let seconds = options.fetch::<_, f64>(ruby.to_symbol(name))?;
+            Duration::try_from_secs_f64(seconds)
+                .map_err(|error| configuration(ruby, format!("{name}: {error}, got {seconds}")))
+        };
+        let header = |name: &str| {
+            HeaderText::parse(&text(name)?)
+                .map_err(|problem| configuration(ruby, format!("{name}: {problem}")))
+        };
+        let headers: RHash = options.fetch(ruby.to_symbol("headers"))?;
+        let mut header_map = Default::default();
+        headers.foreach(|name: String, value: String| {
+            add_header(&mut header_map, &name, &value)
+                .map_err(|problem| configuration(ruby, format!("headers: {name:?}: {problem}")))?;
+            Ok(ForEach::Continue)
+        })?;
+        let token: Option<String> = options.fetch(ruby.to_symbol("test_session_token"))?;
+        let config = Config {
+            agent_url: AgentUrl::parse(&text("agent_url")?)
+                .map_err(|problem| configuration(ruby, format!("agent_url: {problem}")))?,
+            agent_timeout: seconds("agent_timeout")?,
+            flush_interval: seconds("flush_interval")?,
+            shutdown_timeout: seconds("shutdown_timeout")?,
+            max_queue_spans: options.fetch(ruby.to_symbol("max_queue_spans"))?,
+            max_queue_bytes: options.fetch(ruby.to_symbol("max_queue_bytes"))?,
+            when_full: match options.fetch::<_, bool>(ruby.to_symbol("drop_oldest"))? {
+                true => WhenFull::DropOldest,
+                false => WhenFull::DropNewest,
+            },
+            max_payload_bytes: options.fetch(ruby.to_symbol("max_payload_bytes"))?,
+            retry_deadline: seconds("retry_deadline")?,
+            headers: header_map,
+            span_events: options.fetch(ruby.to_symbol("span_events"))?,
+            client_computed_top_level: options
+                .fetch(ruby.to_symbol("client_computed_top_level"))?,
+            client_computed_stats: options.fetch(ruby.to_symbol("client_computed_stats"))?,
+            test_session_token: token.map(|_| header("test_session_token")).transpose()?,
+            tracer: Tracer {
+                version: header("tracer_version")?,
+                language: header("language")?,
+                language_version: header("language_version")?,
+                interpreter: header("interpreter")?,
+                interpreter_vendor: header("interpreter_vendor")?,
+            },
+        };
+        this.pipeline
+            .set(pipeline::Exporter::new(config))
+            .map_err(|_| error(ruby, "the exporter is initialized already"))
+    }
+
+    fn export(ruby: &Ruby, this: Obj<Self>, chunks: Value) -> Result<bool, Error> {
+        let exporter = this.get(ruby)?;
+        let chunks = take(ruby, chunks)?;
+        let taken = exporter.export(chunks);
+        if exporter.has_lines() {
+            this.funcall::<_, _, Value>("report", ())?;
+        }
+        Ok(taken)
+    }
+
+    /// Returns what `Response` is made of: nil when the time ran out, or else the reason of a loss, its description,
+    /// the status and the body of the agent's answer, and the number of accepted chunks.
+    fn send_and_wait(
+        ruby: &Ruby,
+        this: &Self,
+        chunks: Value,
+        limit: Option<f64>,
+    ) -> Result<Option<RArray>, Error> {
+        let exporter = this.get(ruby)?;
+        if exporter.is_closed() {
+            return Err(closed(ruby));
+        }
+        let waiter = exporter.send(take(ruby, chunks)?);
+        wait(&waiter, duration(limit))?;
+        let parts = |outcome: &SendOutcome| match &outcome.result {
+            PartOutcome::Accepted { body, .. } => ruby.ary_new_from_values(&[
+                ruby.qnil().as_value(),
+                ruby.qnil().as_value(),
+                200.into_value_with(ruby),
+                ruby.str_new(body).as_value(),
+                outcome.accepted.into_value_with(ruby),
+            ]),
+            PartOutcome::Lost {
+                loss,
+                detail,
+                status,
+                body,
+            } => ruby.ary_new_from_values(&[
+                ruby.to_symbol(loss.name()).as_value(),
+                ruby.str_new(detail).as_value(),
+                status.into_value_with(ruby),
+                ruby.str_new(body).as_value(),
+                outcome.accepted.into_value_with(ruby),
+            ]),
+        };
+        Ok(waiter.reply().map(parts))
+    }
+
+    fn flush_and_wait(ruby: &Ruby, this: &Self, limit: Option<f64>) -> Result<bool, Error> {
+        let exporter = this.get(ruby)?;
+        if exporter.is_closed() {
+            return Err(closed(ruby));
+        }
+        wait(&exporter.flush(), duration(limit))
+    }
+
+    fn shutdown_and_wait(ruby: &Ruby, this: &Self, limit: Option<f64>) -> Result<bool, Error> {
+        wait(&this.get(ruby)?.shutdown(), duration(limit))
+    }
+
+    fn is_closed(ruby: &Ruby, this: &Self) -> Result<bool, Error> {
+        Ok(this.get(ruby)?.is_closed())
+    }
+
+    fn agent_url(ruby: &Ruby, this: &Self) -> Result<String, Error> {
+        Ok(this.get(ruby)?.config().agent_url.as_str().to_owned())
+    }
+
+    /// Returns the agent's URL without what may be secret in it.
+    fn address(ruby: &Ruby, this: &Self) -> Result<String, Error> {
+        Ok(this.get(ruby)?.config().agent_url.to_string())
+    }
+
+    fn stats(ruby: &Ruby, this: &Self) -> Result<RHash, Error> {
+        let stats = this.get(ruby)?.stats();
+        let dropped = ruby.hash_new();
+        for (loss, name) in Loss::ALL {
+            dropped.aset(ruby.to_symbol(name), stats.dropped[loss as usize])?;
+        }
+        dropped.freeze();
+        let seconds =
+            |time: Option<Duration>| time.map(|time| time.as_secs_f64()).into_value_with(ruby);
+        let all = ruby.hash_new();
+        let last_error = stats.last_error.map(|error| {
+            let error = ruby.str_new(&error);
+            error.freeze();
+            error
+        });
+        for (name, value) in [
+            ("spans_queued", stats.queued.spans.into_value_with(ruby)),
+            ("chunks_queued", stats.queued.chunks.into_value_with(ruby)),
+            ("bytes_queued", stats.queued.memory.into_value_with(ruby)),
+            (
+                "spans_in_flight",
+                stats.in_flight.spans.into_value_with(ruby),
+            ),
+            ("spans_exported", stats.spans_exported.into_value_with(ruby)),
+            ("spans_sent", stats.spans_sent.into_value_with(ruby)),
+            (
+                "spans_dropped",
+                stats.dropped.iter().sum::<u64>().into_value_with(ruby),
+            ),
+            ("dropped", dropped.as_value()),
+            ("send_time_p50", seconds(stats.send_time_p50)),
+            ("send_time_max", seconds(stats.send_time_max)),
+            (
+                "values_repaired",
+                stats.values_repaired.into_value_with(ruby),
+            ),
+            (
+                "values_left_out",
+                stats.values_left_out.into_value_with(ruby),
+            ),
+            ("payloads_sent", stats.payloads_sent.into_value_with(ruby)),
+            ("bytes_sent", stats.bytes_sent.into_value_with(ruby)),
+            ("retries", stats.retries.into_value_with(ruby)),
+            ("last_error", last_error.into_value_with(ruby)),
+        ] {
+            all.aset(ruby.to_symbol(name), value)?;
+        }
+        all.freeze();
+        Ok(all)
+    }
+
+    /// Two Ractors may both make the Hash of a new version; either is right.
+    fn service_rates(ruby: &Ruby, this: &Self) -> Result<Option<Value>, Error> {
+        let rates = this.get(ruby)?.rates();
+        let Some(rates) = rates.filter(|rates| rates.version() > 0) else {
+            return Ok(None);
+        };
+        let version = rates.version();
+        if this.rates.version.load(Ordering::Acquire) != version {
+            let hash = ruby.hash_new();
+            for (service, rate) in rates.latest().iter() {
+                let service = ruby.str_new(service);
+                service.freeze();
+                hash.aset(service, *rate)?;
+            }
+            hash.freeze();
+            this.rates.hash.set(hash.as_value());
+            this.rates.version.store(version, Ordering::Release);
+        }
+        Ok(this.rates.hash.get())
+    }
+
+    fn take_lines(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        Ok(lines(ruby, this.get(ruby)?.take_lines()))
+    }
+
+    /// Returns a line that describes what of this exporter is lost if the process ends now, or nil.
+    fn take_unsent_line(ruby: &Ruby, this: &Self) -> Result<Option<String>, Error> {
+        Ok(this.get(ruby)?.take_unsent_line())
+    }
+
+    /// Returns the outcomes of requests since the last call: the status of the answer or nil, the reason for which it
+    /// was no success or nil, the number of chunks, of spans and of bytes, and the seconds it took.
+    fn take_outcomes(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        let outcomes = this.get(ruby)?.take_requests();
+        Ok(ruby.ary_from_iter(outcomes.into_iter().map(|outcome| {
+            let loss = match outcome.status {
+                None => Some(Loss::Unreachable),
+                Some(200..300) => None,
+                Some(413) => Some(Loss::TooLarge),
+                Some(_) => Some(Loss::Refused),
+            };
+            (
+                outcome.status,
+                loss.map(|loss| ruby.to_symbol(loss.name())),
+                outcome.chunks,
+                outcome.spans,
+                outcome.bytes,
+                outcome.duration.as_secs_f64(),
+            )
+        })))
+    }
+
+    fn get(&self, ruby: &Ruby) -> Result<&pipeline::Exporter, Error> {
+        self.pipeline
+            .get()
+            .ok_or_else(|| error(ruby, "the exporter was not initialized"))
+    }
+}
+
+fn take(ruby: &Ruby, chunks: Value) -> Result<pipeline::span::TraceChunks, Error> {
+    let chunks = Obj::<TraceChunks>::try_convert(chunks)
+        .map_err(|_| Failure::wrong_class("chunks", "Datadog::NativeExport::TraceChunks", chunks))
+        .map_err(|failure| failure.into_error(ruby))?;
+    chunks.consume(ruby)
+}
+
+/// Returns a limit in seconds as a duration; `None`, and what no clock will reach, is no limit.
+fn duration(limit: Option<f64>) -> Option<Duration> {
+    limit.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// Sends what all exporters of this process have queued, and waits for it.
+fn flush_all() -> Result<(), Error> {
+    let flush = FinalFlush::begin();
+    for waiter in flush.waiters() {
+        wait(waiter, Some(flush.time_left()))?;
+    }
+    Ok(())
+}
+
+/// Returns lines that describe what is lost if the process ends now, except what was described before.
+fn take_unsent_lines(ruby: &Ruby) -> RArray {
+    lines(ruby, FinalFlush::begin().take_unsent_lines())
+}
+
+fn lines(ruby: &Ruby, lines: impl IntoIterator<Item = String>) -> RArray {
+    ruby.ary_from_iter(lines.into_iter().map(|line| ruby.str_new(&line)))
+}
+
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    let module = ruby.get_inner(&MODULE);
+    let class = module.define_class("Exporter", ruby.class_object())?;
+    class.define_alloc_func::<Exporter>();
+    class.define_private_method("configure", method!(Exporter::configure, 1))?;
+    class.define_private_method("send_and_wait", method!(Exporter::send_and_wait, 2))?;
+    class.define_private_method("flush_and_wait", method!(Exporter::flush_and_wait, 1))?;
+    class.define_private_method("shutdown_and_wait", method!(Exporter::shutdown_and_wait, 1))?;
+    class.define_private_method("take_lines", method!(Exporter::take_lines, 0))?;
+    class.define_private_method("take_unsent_line", method!(Exporter::take_unsent_line, 0))?;
+    class.define_private_method("take_outcomes", method!(Exporter::take_outcomes, 0))?;
+    class.define_method("export", method!(Exporter::export, 1))?;
+    class.define_method("closed?", method!(Exporter::is_closed, 0))?;
+    class.define_private_method("address", method!(Exporter::address, 0))?;
+    class.define_method("agent_url", method!(Exporter::agent_url, 0))?;
+    class.define_method("service_rates", method!(Exporter::service_rates, 0))?;
+    class.define_method("stats", method!(Exporter::stats, 0))?;
+    module.define_singleton_method("flush_all", function!(flush_all, 0))?;
+    module.define_singleton_method("take_unsent_lines", function!(take_unsent_lines, 0))?;
+    Ok(())
+}

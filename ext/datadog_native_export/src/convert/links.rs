@@ -1,0 +1,162 @@
+//! Span links: from Ruby and back.
+
+use super::text::read_string;
+use super::{DEEPEST, Lowering, numbers};
+use crate::errors::{Failure, Kind};
+use crate::ruby::{each_pair, same_object};
+use libdd_tinybytes::BytesString;
+use magnus::value::ReprValue;
+use magnus::{Error, RArray, RHash, RString, Ruby, Symbol, Value};
+use pipeline::span::{AGENT_MAX_BYTES, SpanLinkBytes};
+use std::collections::HashMap;
+
+/// Tells that a link has flags, since 0 is one of their values (dd-trace-rb's `SpanLink#to_hash`).
+const FLAGS_GIVEN: u32 = 1 << 31;
+
+/// The parts of a link, as Ruby has them.
+pub struct Link {
+    pub trace_id: Value,
+    pub span_id: Value,
+    pub attributes: Value,
+    pub tracestate: Value,
+    pub flags: Value,
+}
+
+impl Lowering<'_> {
+    /// Lowers a link.
+    ///
+    /// # Errors
+    /// For a part that can't be sent.
+    pub fn link(&mut self, link: &Link) -> Result<SpanLinkBytes, Failure> {
+        let trace_id = numbers::trace_id(link.trace_id)?;
+        let mut lowered = SpanLinkBytes {
+            trace_id: trace_id as u64,
+            trace_id_high: (trace_id >> 64) as u64,
+            span_id: numbers::span_id(link.span_id)?,
+            tracestate: self
+                .optional_text(link.tracestate, || "tracestate".into())?
+                .unwrap_or_default(),
+            ..Default::default()
+        };
+        if !link.flags.is_nil() {
+            lowered.flags = numbers::link_flags(link.flags)? | FLAGS_GIVEN;
+        }
+        if !link.attributes.is_nil() {
+            let hash = RHash::from_value(link.attributes)
+                .ok_or_else(|| Failure::wrong_class("attributes", "Hash", link.attributes))?;
+            let mut flat = Flattening {
+                lowering: self,
+                attributes: HashMap::with_capacity(hash.len()),
+                ancestors: Vec::new(),
+                left: AGENT_MAX_BYTES,
+            };
+            flat.hash("", hash)?;
+            lowered.attributes = flat.attributes;
+        }
+        Ok(lowered)
+    }
+}
+
+/// Attributes with nested ones under `key.0` and `key.name`.
+struct Flattening<'f, 'l> {
+    lowering: &'f mut Lowering<'l>,
+    attributes: HashMap<BytesString, BytesString>,
+    ancestors: Vec<Value>,
+    /// Bytes that there is room for, since a few shared Arrays inside each other can stand for billions.
+    left: usize,
+}
+
+impl Flattening<'_, '_> {
+    fn hash(&mut self, prefix: &str, hash: RHash) -> Result<(), Failure> {
+        each_pair(hash, |_, key, value| {
+            let key = self.lowering.text(key, || "attributes key".into())?.text;
+            match prefix.is_empty() {
+                true => self.value(key, value),
+                false => self.value(format!("{prefix}{}", key.as_str()).into(), value),
+            }
+        })
+    }
+
+    fn value(&mut self, key: BytesString, value: Value) -> Result<(), Failure> {
+        self.spend(key.as_str().len() + 1)?;
+        if let Some(array) = RArray::from_value(value) {
+            return self.nested(&key, value, |flat| {
+                (0..array.len()).try_for_each(|index| {
+                    let element = array.entry(index as isize)?;
+                    flat.value(format!("{}.{index}", key.as_str()).into(), element)
+                })
+            });
+        }
+        if let Some(hash) = RHash::from_value(value) {
+            let prefix = format!("{}.", key.as_str());
+            return self.nested(&key, value, |flat| flat.hash(&prefix, hash));
+        }
+        if value.is_nil() {
+            return Ok(());
+        }
+        let is_text = RString::from_value(value).is_some() || Symbol::from_value(value).is_some();
+        let value = match is_text {
+            true => value,
+            false => value.funcall_public("to_s", ())?,
+        };
+        let path = || format!("attributes[{:?}]", key.as_str());
+        let text = self.lowering.text(value, path)?.text;
+        self.spend(text.as_str().len())?;
+        self.attributes.insert(key, text);
+        Ok(())
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Failure> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes, with all keys");
+            Failure::new(Kind::Argument, "attributes", problem)
+        })?;
+        Ok(())
+    }
+
+    fn nested(
+        &mut self,
+        key: &BytesString,
+        value: Value,
+        flatten: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut ancestors = self.ancestors.iter();
+        let is_cycle = ancestors.any(|ancestor| same_object(*ancestor, value));
+        if is_cycle || self.ancestors.len() == DEEPEST {
+            let path = format!("attributes[{:?}]", key.as_str());
+            let problem = format!("expected at most {DEEPEST} Arrays and Hashes inside each other");
+            return Err(Failure::new(Kind::Argument, path, problem));
+        }
+        self.ancestors.push(value);
+        flatten(self)?;
+        self.ancestors.pop();
+        Ok(())
+    }
+}
+
+/// Returns a link as `Span#add_link` takes it.
+///
+/// # Errors
+/// When Ruby has no memory for it.
+pub fn to_ruby(ruby: &Ruby, link: &SpanLinkBytes) -> Result<RHash, Error> {
+    let attributes = ruby.hash_new();
+    for (key, value) in &link.attributes {
+        attributes.aset(
+            read_string(ruby, key.as_str()),
+            read_string(ruby, value.as_str()),
+        )?;
+    }
+    attributes.freeze();
+    let trace_id = (u128::from(link.trace_id_high) << 64) | u128::from(link.trace_id);
+    let tracestate =
+        (!link.tracestate.is_empty()).then(|| read_string(ruby, link.tracestate.as_str()));
+    let flags = (link.flags & FLAGS_GIVEN != 0).then_some(link.flags & !FLAGS_GIVEN);
+    let hash = ruby.hash_new();
+    hash.aset(ruby.to_symbol("trace_id"), trace_id)?;
+    hash.aset(ruby.to_symbol("span_id"), link.span_id)?;
+    hash.aset(ruby.to_symbol("attributes"), attributes)?;
+    hash.aset(ruby.to_symbol("tracestate"), tracestate)?;
+    hash.aset(ruby.to_symbol("flags"), flags)?;
+    hash.freeze();
+    Ok(hash)
+}

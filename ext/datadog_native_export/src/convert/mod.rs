@@ -1,0 +1,110 @@
+//! Ruby values to what a span holds, and back: one file for each kind of value.
+
+pub mod events;
+pub mod links;
+pub mod meta_struct;
+pub mod numbers;
+mod string_cache;
+pub mod tags;
+pub mod text;
+mod times;
+
+use crate::errors::{Failure, Kind};
+use magnus::Ruby;
+use pipeline::span::LeftOut;
+use text::Texts;
+
+/// How deep Arrays and Hashes may be inside each other, in `meta_struct` and in the attributes of links.
+const DEEPEST: usize = 64;
+
+/// What is known while the values of a span are lowered.
+pub struct Lowering<'a> {
+    pub ruby: &'a Ruby,
+    pub texts: &'a mut Texts,
+    pub policy: Policy,
+    pub tally: Tally,
+}
+
+/// What becomes of a value that can't be sent as it is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Policy {
+    /// It is repaired where it has an obvious form, or left out, and counted: for the spans of a tracer.
+    Lenient,
+    /// It raises. Text that is broken, which nobody may have noticed, is repaired and counted: for values that are
+    /// passed to [`crate::classes::span::Span`] one by one.
+    Explicit,
+    /// It raises, text that is broken too.
+    Strict,
+}
+
+/// What became of values that could not be sent as they were.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Number of values whose text was broken, or that were made text.
+    pub repaired: usize,
+    /// Number of values that were left out.
+    pub left_out: usize,
+    /// What was wrong with the first of those.
+    pub first_left_out: LeftOut,
+}
+
+impl<'a> Lowering<'a> {
+    pub fn new(ruby: &'a Ruby, texts: &'a mut Texts, policy: Policy) -> Self {
+        Self {
+            ruby,
+            texts,
+            policy,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Counts a value whose text was broken.
+    ///
+    /// # Errors
+    /// When text has to be whole.
+    fn repaired(&mut self, path: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.policy == Policy::Strict {
+            let problem = "expected text that is valid in its encoding";
+            return Err(Failure::new(Kind::Argument, path(), problem));
+        }
+        self.tally.repaired += 1;
+        Ok(())
+    }
+
+    /// Counts a value that is left out for a reason.
+    ///
+    /// # Errors
+    /// The reason, unless values may be left out, and it is about the value.
+    pub fn left_out(&mut self, reason: Failure) -> Result<(), Failure> {
+        match self.policy {
+            Policy::Explicit => Err(reason),
+            Policy::Lenient | Policy::Strict => self.skip(reason),
+        }
+    }
+
+    /// Counts a value that means nothing to an agent, such as NaN, and is left out without raising for a reason.
+    ///
+    /// # Errors
+    /// The reason, if everything has to be sent, or if it isn't about the value.
+    pub fn skip(&mut self, reason: Failure) -> Result<(), Failure> {
+        if self.policy == Policy::Strict || !reason.is_about_value(self.ruby) {
+            return Err(reason);
+        }
+        self.tally.left_out += 1;
+        if self.tally.first_left_out.is_none() {
+            self.tally.first_left_out = Some(reason.message());
+        }
+        Ok(())
+    }
+
+    /// Does without a value that could not be lowered.
+    ///
+    /// # Errors
+    /// As [`Lowering::left_out`].
+    pub fn or_left_out<T>(&mut self, result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(reason) => self.left_out(reason).map(|()| None),
+        }
+    }
+}

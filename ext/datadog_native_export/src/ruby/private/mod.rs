@@ -1,0 +1,46 @@
+//! What reads Ruby's private layouts, for speed alone: where Hashes keep their entries and plain objects their instance
+//! variables, and fetching both into the processor's cache ahead of time.
+//!
+//! The layouts are those of CRuby 3.1 to 3.4 on 64-bit platforms. Each is compared with what Ruby's own iteration says,
+//! when the extension is loaded (Hashes) or when a class is first met (instance variables), and isn't used if they
+//! differ. Everywhere else, and with [`SWITCH`] set to 0, Ruby's API is used instead.
+
+mod hash_entries;
+mod ivar_layout;
+mod prefetch;
+
+pub use hash_entries::Entries;
+pub use ivar_layout::{IvarLayout, Slots};
+pub use prefetch::{CAN_PREFETCH, prefetch, prefetch_address, prefetch_pointee, prefetch_range};
+
+use magnus::{Error, RHash, Ruby};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The environment variable that switches all of this off when it is `0`, read when the extension is loaded.
+const SWITCH: &str = "DD_NATIVE_EXPORT_PRIVATE_LAYOUTS";
+
+static ENABLED: AtomicBool = AtomicBool::new(false);
+
+/// Reads the switch and checks the layouts of Hashes.
+///
+/// # Errors
+/// When there is no memory for some Hashes.
+pub fn init(ruby: &Ruby) -> Result<(), Error> {
+    if std::env::var_os(SWITCH).is_some_and(|value| value == "0") {
+        return Ok(());
+    }
+    ENABLED.store(true, Ordering::Relaxed);
+    hash_entries::check(ruby)
+}
+
+/// Returns whether private layouts may be used at all.
+#[inline]
+pub fn enabled() -> bool {
+    ENABLED.load(Ordering::Relaxed)
+}
+
+/// Returns where the entries of a Hash are, if that is known.
+#[inline]
+pub fn entries(hash: RHash) -> Option<Entries> {
+    Entries::of(hash)
+}

@@ -1,0 +1,250 @@
+//! `TraceChunks#push_trace`: lowering the spans of one trace.
+
+mod prefetch;
+mod scratch;
+mod tracer_span;
+
+pub use scratch::Scratch;
+
+use crate::convert::events::Moment;
+use crate::convert::links::Link;
+use crate::convert::{Lowering, Policy, numbers};
+use crate::errors::{Failure, Kind};
+use crate::ruby::{same_object, values_from};
+use libdd_tinybytes::BytesString;
+use magnus::value::ReprValue;
+use magnus::{RArray, RHash, Ruby, Value};
+use pipeline::span::{Chunk, LeftOut, Size, SpanBytes, pool};
+use prefetch::{BATCH, prefetch_batch};
+use tracer_span::{Readers, TracerSpan};
+
+/// Lowers the spans of one trace: objects with the instance variables of `Datadog::Tracing::Span`, read without calling
+/// a method of theirs. `docs/tracer-spans.md` says what becomes of values that can't be sent as they are.
+///
+/// # Errors
+/// What keeps the trace from being sent; when `strict`, also what else would be repaired or left out.
+pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<(Chunk, LeftOut), Failure> {
+    let policy = match strict {
+        true => Policy::Strict,
+        false => Policy::Lenient,
+    };
+    let mut scratch = Scratch::take();
+    let Scratch { texts, readers } = &mut *scratch;
+    let before = texts.arena.allocated();
+    let mut trace = TraceLowering {
+        lowering: Lowering::new(ruby, texts, policy),
+        readers,
+        trace_id: None,
+    };
+    let mut chunk = pool().pull_empty_chunk();
+    let lowered = trace.spans(spans, &mut chunk);
+    let tally = trace.lowering.tally;
+    let text = texts.arena.allocated() - before;
+    scratch.put_back();
+    if let Err(failure) = lowered {
+        pool().add_chunks([chunk]);
+        return Err(failure);
+    }
+    let size = Size {
+        repaired: tally.repaired,
+        left_out: tally.left_out,
+        ..Size::of_chunk(&chunk, text)
+    };
+    Ok((Chunk { spans: chunk, size }, tally.first_left_out))
+}
+
+struct TraceLowering<'a> {
+    lowering: Lowering<'a>,
+    readers: &'a mut Readers,
+    /// The id of the trace, once its first span was read, and the Integer that it was read from, which spans share.
+    trace_id: Option<(Value, u128)>,
+}
+
+impl TraceLowering<'_> {
+    fn spans(&mut self, spans: RArray, chunk: &mut Vec<SpanBytes>) -> Result<(), Failure> {
+        chunk.reserve(spans.len());
+        // One that had many spans before would keep their room for a few.
+        if chunk.capacity() > 2 * spans.len() {
+            chunk.shrink_to(spans.len());
+        }
+        let mut index = 0;
+        // The length is asked for each time: rare values call Ruby code, which may change the Array.
+        while index < spans.len() {
+            if index.is_multiple_of(BATCH) {
+                prefetch_batch(spans, index, self.readers);
+            }
+            let [Some(span)] = values_from(spans, index) else {
+                break;
+            };
+            chunk.push(pool().get_span());
+            let lowered = self.span(span, &mut chunk[index]);
+            lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
+            index += 1;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn span(&mut self, span: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
+        let Some(values) = self.readers.span.read(span) else {
+            return Err(Failure::wrong_class("span", "a tracer's span", span));
+        };
+        let span = TracerSpan::from(values);
+        lowered.trace_id = self.trace_id(span.trace_id)?;
+        lowered.span_id = numbers::span_id(span.id)?;
+        lowered.parent_id = self.number(span.parent_id, |_, id| numbers::parent_id(id))?;
+        lowered.start = self.number(span.start_time, numbers::start)?;
+        lowered.duration = self.duration(span.duration, lowered.start, span.end_time)?;
+        lowered.error = self.number(span.status, |_, error| numbers::error(error))?;
+        self.label(span.name, "name", &mut lowered.name)?;
+        self.label(span.service, "service", &mut lowered.service)?;
+        self.label(span.resource, "resource", &mut lowered.resource)?;
+        self.label(span.r#type, "type", &mut lowered.r#type)?;
+        self.lowering.meta(span.meta, &mut lowered.meta)?;
+        self.lowering.metrics(span.metrics, &mut lowered.metrics)?;
+        self.meta_struct(span.metastruct, lowered)?;
+        self.links(span.links, lowered)?;
+        self.events(span.events, lowered)
+    }
+
+    #[inline]
+    fn trace_id(&mut self, value: Value) -> Result<u128, Failure> {
+        match self.trace_id {
+            Some((read_from, trace_id)) if same_object(read_from, value) => Ok(trace_id),
+            _ => self.other_trace_id(value),
+        }
+    }
+
+    #[inline(never)]
+    fn other_trace_id(&mut self, value: Value) -> Result<u128, Failure> {
+        let trace_id = numbers::trace_id(value)?;
+        if trace_id as u64 == 0 {
+            let expected = "an id whose lower 64 bits are not 0";
+            return Err(Failure::out_of_range("trace_id", expected, value));
+        }
+        match self.trace_id {
+            Some((_, of_trace)) if of_trace == trace_id => {}
+            Some((_, of_trace)) => {
+                let problem = format!("expected {of_trace:#x} like the first, got {trace_id:#x}");
+                return Err(Failure::new(Kind::Argument, "trace_id", problem));
+            }
+            None => self.trace_id = Some((value, trace_id)),
+        }
+        Ok(trace_id)
+    }
+
+    /// Reads a number, 0 for nil.
+    #[inline]
+    fn number<T: Default>(
+        &mut self,
+        value: Value,
+        read: impl Fn(&Ruby, Value) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        if value.is_nil() {
+            return Ok(T::default());
+        }
+        let number = read(self.lowering.ruby, value);
+        Ok(self.lowering.or_left_out(number)?.unwrap_or_default())
+    }
+
+    #[inline]
+    fn duration(&mut self, duration: Value, start: i64, end: Value) -> Result<i64, Failure> {
+        if !duration.is_nil() || end.is_nil() {
+            return self.number(duration, numbers::seconds);
+        }
+        let end_time = self.number(end, numbers::start)?;
+        let passed = end_time.checked_sub(start).ok_or_else(|| {
+            let expected = "times up to 2**63-1 nanoseconds apart";
+            Failure::out_of_range("end_time", expected, end)
+        });
+        Ok(self.lowering.or_left_out(passed)?.unwrap_or_default())
+    }
+
+    #[inline(always)]
+    fn label(&mut self, value: Value, field: &str, label: &mut BytesString) -> Result<(), Failure> {
+        if let Some((text, _)) = self.lowering.texts.kept(value) {
+            *label = BytesString::from_static(text);
+        } else if let Some(text) = self.lowering.texts.append(value) {
+            *label = text.share();
+        } else {
+            *label = self.other_label(value, field)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn other_label(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
+        let text = self.lowering.optional_text(value, || field.to_owned());
+        let text = self.lowering.or_left_out(text)?;
+        Ok(text.flatten().unwrap_or_default())
+    }
+
+    #[inline]
+    fn meta_struct(&mut self, value: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
+        if value.is_nil() {
+            return Ok(());
+        }
+        // The tracer wraps the Hash in an object.
+        let hash = match self.readers.meta_struct.read(value) {
+            Some([hash]) => hash,
+            None => value,
+        };
+        match RHash::from_value(hash) {
+            Some(hash) if hash.is_empty() => Ok(()),
+            _ => self.lowering.meta_structs(hash, &mut lowered.meta_struct),
+        }
+    }
+
+    fn links(&mut self, links: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
+        self.each_of(links, "links", |trace, link| {
+            let Some([trace_id, span_id, attributes, tracestate, flags]) =
+                trace.readers.link.read(link)
+            else {
+                return Err(Failure::wrong_class("links", "a tracer's link", link));
+            };
+            let link = Link {
+                trace_id,
+                span_id,
+                attributes,
+                tracestate,
+                flags,
+            };
+            lowered.span_links.push(trace.lowering.link(&link)?);
+            Ok(())
+        })
+    }
+
+    fn events(&mut self, events: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
+        self.each_of(events, "events", |trace, event| {
+            let Some([name, time, attributes]) = trace.readers.event.read(event) else {
+                return Err(Failure::wrong_class("events", "a tracer's event", event));
+            };
+            let event = trace.lowering.event(name, Moment::Any(time), attributes)?;
+            lowered.span_events.push(event);
+            Ok(())
+        })
+    }
+
+    #[inline]
+    fn each_of(
+        &mut self,
+        list: Value,
+        field: &str,
+        mut lower: impl FnMut(&mut Self, Value) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        if list.is_nil() {
+            return Ok(());
+        }
+        let Some(array) = RArray::from_value(list) else {
+            let reason = Failure::wrong_class(field, "Array", list);
+            return self.lowering.left_out(reason);
+        };
+        let mut index = 0;
+        while index < array.len() {
+            let lowered = lower(self, array.entry(index as isize)?);
+            self.lowering.or_left_out(lowered)?;
+            index += 1;
+        }
+        Ok(())
+    }
+}

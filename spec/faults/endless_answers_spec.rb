@@ -1,0 +1,33 @@
+# frozen_string_literal: true
+
+require_relative "../support/faults"
+
+# Whoever listens where an agent is expected can write more than there is memory.
+RSpec.describe "Faults: an answer without end" do
+  include_context "with a faulty agent"
+
+  # What an answer may have, and what the kernel and the HTTP library may hold for both ends.
+  limit = 16 * 1024 * 1024
+
+  it "at /info is read no further than it may be long, and traces are sent meanwhile" do
+    agent.info = { endless: true }
+    exporter.export(chunks(2))
+
+    expect_flush
+    expect_outcome(sent: 2)
+    wait_until { agent.endless_bytes.any? }
+    expect(agent.endless_bytes).to all be < limit
+  end
+
+  it "to traces is read no further, and is what its status says" do
+    agent.script({ endless: true }, { endless: true, status: 400 })
+    [2, 3].each do |spans|
+      exporter.export(chunks(spans))
+      expect_flush
+    end
+
+    expect_outcome(sent: 2, refused: 3)
+    wait_until { agent.endless_bytes.size == 2 }
+    expect(agent.endless_bytes).to all be < limit
+  end
+end

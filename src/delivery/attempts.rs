@@ -1,0 +1,376 @@
+//! Delivery of one payload: which requests are repeated, when and for how long, and what came of
+//! them.
+//!
+//! A request made within [`Delivery::send`] comes to [`Delivery::run`]. That hands accepted answers
+//! back to the trace exporter and never returns otherwise, so that the exporter's own retries
+//! don't begin; `send` then drops the exporter's future.
+//!
+//! | answer | consequence |
+//! | --- | --- |
+//! | 2xx | accepted |
+//! | 413, several chunks | both halves are sent on their own |
+//! | 408, 429, 5xx | repeated after a pause, or after `Retry-After` if that is longer |
+//! | any other | refused |
+//! | none (connection failed, timeout) | repeated after a pause; the breaker opens |
+//!
+//! - An answer whose status has come is an answer, even if its body cannot be read.
+//! - No attempt begins after the retry deadline, but one that has begun has all of its time: a
+//!   request that is cut short may have arrived.
+//! - A request that timed out may have arrived too, and its answer may still come. It is listened
+//!   for until the end of the next attempt, which is not made if the answer comes before.
+//! - Time in which the process was stopped does not count, see [`Deadline`].
+
+use super::answer::{agent_state, may_succeed_later, retry_after, text};
+use super::backoff::Backoff;
+use super::breaker::{Breaker, Permit};
+use super::capability::DELIVERY;
+use super::deadline::Deadline;
+use super::http_client::{Body, BoxFuture, HttpClient, read_body};
+use super::late_answer::LateAnswer;
+use super::split;
+use crate::config::Config;
+use crate::process::panics;
+use crate::queue::{Accepted, Failure, Outcome, Tracker};
+use crate::report::printable;
+use crate::report::stats::{Loss, RequestOutcome};
+use crate::span::Size;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use std::future::{Future, pending};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Characters of an answer's body that are shown in messages.
+const SHOWN_CHARS: usize = 200;
+/// How long an answer that came while the process was stopped may take to be read, or to be sent
+/// again by the other end's kernel.
+const READ_AFTER_STOP: Duration = Duration::from_secs(1);
+/// Timers that are this far apart run in their order.
+const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
+/// The first agent that took the v0.4 format, by which it gives sampling rates.
+const NEEDED_AGENT: &str = " (traces in the v0.4 format need Datadog Agent 5.19 or later)";
+const TRACE_COUNT: &str = "x-datadog-trace-count";
+
+/// One payload on its way.
+pub struct Delivery {
+    config: Arc<Config>,
+    http: Arc<dyn HttpClient>,
+    breaker: Arc<Breaker>,
+    tracker: Tracker,
+    /// Chunks and spans of the payload.
+    size: Size,
+    outcome: Mutex<Outcome>,
+    /// No part of the payload was accepted.
+    failed: Notify,
+}
+
+/// The payload, or a part of it after a split.
+struct Part {
+    request: Request<Bytes>,
+    chunks: usize,
+    spans: usize,
+}
+
+impl Delivery {
+    pub fn new(
+        config: Arc<Config>,
+        http: Arc<dyn HttpClient>,
+        breaker: Arc<Breaker>,
+        tracker: Tracker,
+        size: Size,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            http,
+            breaker,
+            tracker,
+            size,
+            outcome: Mutex::default(),
+            failed: Notify::new(),
+        })
+    }
+
+    /// Drives `exporting`, which makes the request, and returns what became of the payload.
+    pub async fn send<T, E: std::fmt::Display>(
+        self: Arc<Self>,
+        exporting: impl Future<Output = Result<T, E>>,
+    ) -> Outcome {
+        let exporting = DELIVERY.scope(Arc::clone(&self), exporting);
+        let result = tokio::select! {
+            biased;
+            () = self.failed.notified() => None,
+            result = exporting => result.err(),
+        };
+        let mut outcome = std::mem::take(&mut *self.outcome());
+        if outcome.accepted.is_empty() && outcome.failures.is_empty() {
+            let detail = result.map_or("no request was made".into(), |error| error.to_string());
+            outcome.failures.push(Failure {
+                spans: self.size.spans,
+                loss: Loss::Internal,
+                detail,
+                answer: None,
+            });
+        }
+        outcome
+    }
+
+    /// Delivers the payload that `request` carries, in parts if need be. Returns the last answer
+    /// that accepted one, and never if there was none.
+    pub async fn run(&self, mut request: Request<Bytes>) -> Response<Bytes> {
+        self.tracker.encoded(request.body().len());
+        for (name, value) in &self.config.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        let mut deadline = Deadline::new(self.config.retry_deadline);
+        let mut parts = vec![Part {
+            request,
+            chunks: self.size.chunks,
+            spans: self.size.spans,
+        }];
+        let mut last = None;
+        let mut refusal: Option<Failure> = None;
+        while let Some(part) = parts.pop() {
+            if let Some(refusal) = &refusal
+                && Instant::now() >= deadline.at
+            {
+                // No time is left for it: it is lost for what the whole was refused for.
+                self.outcome().failures.push(Failure {
+                    spans: part.spans,
+                    ..refusal.clone()
+                });
+                continue;
+            }
+            match self.deliver(&part, &mut deadline).await {
+                Ok(answer) => {
+                    let accepted = Accepted {
+                        chunks: part.chunks,
+                        spans: part.spans,
+                        bytes: part.request.body().len(),
+                        body: text(&answer),
+                        agent_state: agent_state(&answer),
+                    };
+                    self.outcome().accepted.push(accepted);
+                    last = Some(answer);
+                }
+                Err(failure) => match split_refused(&part, &failure) {
+                    Some([first, second]) => {
+                        parts.extend([second, first]);
+                        refusal = Some(failure);
+                    }
+                    None => self.outcome().failures.push(failure),
+                },
+            }
+        }
+        match last {
+            Some(answer) => answer,
+            None => {
+                self.failed.notify_one();
+                pending().await
+            }
+        }
+    }
+
+    /// Makes the request until it is accepted, can't be, or the time is over.
+    async fn deliver(
+        &self,
+        part: &Part,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Bytes>, Failure> {
+        let mut backoff = Backoff::new();
+        let mut next_attempt = Instant::now();
+        let mut is_retry = false;
+        let mut late = LateAnswer::default();
+        // The agent's last answer, unless it could not be reached since.
+        let mut refusal: Option<Failure> = None;
+        loop {
+            let (attempt, permit) = tokio::select! {
+                biased;
+                head = late.head() => {
+                    let limit = Instant::now() + self.config.agent_timeout;
+                    (Ok(self.read(part, head, late.began, limit).await), None)
+                }
+                permit = self.permit(next_attempt, deadline) => {
+                    let permit = permit.map_err(|cause| {
+                        let refusal = refusal.take();
+                        refusal.unwrap_or_else(|| self.unreachable(part, &cause))
+                    })?;
+                    if std::mem::replace(&mut is_retry, true) {
+                        self.tracker.retried();
+                    }
+                    (self.attempt(part, &mut late, deadline).await, Some(permit))
+                }
+            };
+            match attempt {
+                Ok(answer) => {
+                    self.breaker.reached();
+                    drop(permit);
+                    if answer.status().is_success() {
+                        return Ok(answer);
+                    }
+                    let failure = self.refused(part, &answer);
+                    let pause = backoff.next_pause().max(retry_after(&answer));
+                    let left = deadline.at.saturating_duration_since(Instant::now());
+                    if !may_succeed_later(answer.status()) || pause > left {
+                        return Err(failure);
+                    }
+                    self.tracker.attempt_failed(&failure.detail);
+                    refusal = Some(failure);
+                    next_attempt = Instant::now() + pause;
+                }
+                Err(cause) => {
+                    let open_until = self.breaker.unreachable(&cause);
+                    drop(permit);
+                    self.tracker
+                        .attempt_failed(&self.unreachable(part, &cause).detail);
+                    refusal = None;
+                    // Steps back behind other payloads: it may be this one that the agent can't stand.
+                    let pause = Instant::now() + backoff.next_pause();
+                    next_attempt = pause.max(open_until + TIMER_RESOLUTION).min(deadline.at);
+                }
+            }
+        }
+    }
+
+    /// Waits for the time of the next attempt and for permission to make it.
+    ///
+    /// # Errors
+    /// When the deadline comes first: why the agent cannot be reached.
+    async fn permit(&self, at: Instant, deadline: &mut Deadline) -> Result<Permit<'_>, String> {
+        if Instant::now() < at {
+            tokio::time::sleep_until(at).await;
+            deadline.note_stop(at);
+        }
+        loop {
+            let (began, until) = (Instant::now(), deadline.at);
+            match self.breaker.acquire(until).await {
+                Err(_) if began < until && deadline.note_stop(until) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Makes the request once. Returns the answer, or why there is none; one that may still come is
+    /// left in `late`.
+    async fn attempt(
+        &self,
+        part: &Part,
+        late: &mut LateAnswer,
+        deadline: &mut Deadline,
+    ) -> Result<Response<Bytes>, String> {
+        let began = Instant::now();
+        let limit = began + self.config.agent_timeout;
+        let http = Arc::clone(&self.http);
+        let request = part.request.clone();
+        // A name cannot be looked up where no thread can be had: the HTTP library panics then.
+        let request = async move { panics::caught_in(http.send(request)).await };
+        let mut request: BoxFuture<_> = Box::pin(async { request.await.flatten() });
+        let mut head = tokio::select! {
+            biased;
+            head = late.accepting_head() => return Ok(self.read(part, head, late.began, limit).await),
+            head = tokio::time::timeout_at(limit, &mut request) => head,
+        };
+        if head.is_err() && deadline.note_stop(limit) {
+            // The answer may have come while the process was stopped, and only has to be read.
+            head = tokio::time::timeout(READ_AFTER_STOP, &mut request).await;
+        }
+        match head {
+            Ok(Ok(head)) => Ok(self.read(part, head, began, limit).await),
+            Ok(Err(cause)) => {
+                self.note_request(part, None, began);
+                Err(cause)
+            }
+            Err(_) => {
+                self.note_request(part, None, began);
+                let request = Some(request);
+                *late = LateAnswer { request, began };
+                let seconds = began.elapsed().as_secs_f64();
+                Err(format!("no answer within {seconds:.3} s"))
+            }
+        }
+    }
+
+    /// Reads the rest of an answer to a request made at `began`.
+    async fn read(
+        &self,
+        part: &Part,
+        head: Response<Body>,
+        began: Instant,
+        limit: Instant,
+    ) -> Response<Bytes> {
+        let answer = read_body(head, limit).await;
+        self.note_request(part, Some(answer.status()), began);
+        answer
+    }
+
+    fn note_request(&self, part: &Part, status: Option<StatusCode>, began: Instant) {
+        self.tracker.requested(RequestOutcome {
+            status: status.map(|status| status.as_u16()),
+            chunks: part.chunks,
+            spans: part.spans,
+            bytes: part.request.body().len(),
+            duration: began.elapsed(),
+        });
+    }
+
+    fn refused(&self, part: &Part, answer: &Response<Bytes>) -> Failure {
+        let status = answer.status();
+        let body = text(answer);
+        let shown = printable(&self.config.redact(&body), SHOWN_CHARS);
+        let agent = &self.config.agent_url;
+        let hint = match status {
+            StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE => NEEDED_AGENT,
+            _ => "",
+        };
+        Failure {
+            spans: part.spans,
+            loss: match status {
+                StatusCode::PAYLOAD_TOO_LARGE => Loss::TooLarge,
+                _ => Loss::Refused,
+            },
+            detail: format!("the agent at {agent} answered {status}: {shown}{hint}"),
+            answer: Some((status.as_u16(), body)),
+        }
+    }
+
+    fn unreachable(&self, part: &Part, cause: &str) -> Failure {
+        let agent = &self.config.agent_url;
+        Failure {
+            spans: part.spans,
+            loss: Loss::Unreachable,
+            detail: format!(
+                "the agent at {agent} cannot be reached: {}",
+                printable(cause, SHOWN_CHARS)
+            ),
+            answer: None,
+        }
+    }
+
+    fn outcome(&self) -> MutexGuard<'_, Outcome> {
+        self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the halves of a part that was too large as a whole, unless it is a single chunk.
+fn split_refused(part: &Part, failure: &Failure) -> Option<[Part; 2]> {
+    if failure.loss != Loss::TooLarge || part.request.headers().get(TRACE_COUNT).is_none() {
+        return None;
+    }
+    let halves = split::halves(part.request.body())?;
+    Some(halves.map(|half| {
+        let mut request = part.request.clone();
+        *request.body_mut() = half.body;
+        request
+            .headers_mut()
+            .insert(TRACE_COUNT, HeaderValue::from(half.chunks));
+        Part {
+            request,
+            chunks: half.chunks,
+            spans: half.spans,
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests;

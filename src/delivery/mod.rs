@@ -1,0 +1,27 @@
+//! Delivery of payloads to the agent.
+//!
+//! Payloads go through libdatadog's `TraceExporter`, which is what encodes them and sets the
+//! headers of a request; that is a requirement of this project. The exporter alone would repeat
+//! any failed request five times at fixed intervals, whatever failed, and could neither split a
+//! payload nor wait for an agent to come back. It takes its HTTP client as a type parameter,
+//! though, and so the delivery policy lives there: [`capability`] is that client, and
+//! [`attempts`] decides what a request of it comes to.
+//!
+//! ```text
+//! sender ──▶ Delivery::send ──▶ TraceExporter ──▶ AgentClient ──▶ Delivery::run ──▶ HttpClient
+//! (packs)                         (encodes)     (capability)    (attempts, split)   (hyper)
+//! ```
+
+mod agent_info;
+mod answer;
+mod attempts;
+mod backoff;
+mod breaker;
+mod capability;
+mod deadline;
+mod http_client;
+mod late_answer;
+mod sender;
+mod split;
+
+pub use sender::start;

@@ -1,0 +1,168 @@
+//! Counters of an exporter.
+
+use crate::span::Size;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Why spans were lost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// The queue's bound in spans or bytes was reached.
+    QueueFull,
+    /// A single chunk is larger than the agent accepts.
+    TooLarge,
+    /// The agent answered that it does not take the payload, or was still failing at the end of
+    /// the retries.
+    Refused,
+    /// No answer came: the connection failed or timed out.
+    Unreachable,
+    /// The exporter had been shut down.
+    Closed,
+    /// A defect of the exporter itself.
+    Internal,
+    /// The trace can't be sent: one of its spans has no usable id, for instance.
+    Invalid,
+}
+
+impl Loss {
+    /// All reasons with their names, in the order of [`Stats::dropped`].
+    pub const ALL: [(Self, &'static str); 7] = [
+        (Self::QueueFull, "queue_full"),
+        (Self::TooLarge, "too_large"),
+        (Self::Refused, "refused"),
+        (Self::Unreachable, "unreachable"),
+        (Self::Closed, "closed"),
+        (Self::Internal, "internal"),
+        (Self::Invalid, "invalid"),
+    ];
+
+    /// Returns the name by which the reason is reported.
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// Counts of this process since the exporter was created.
+///
+/// At every moment `spans_exported` is the sum of `spans_sent`, `dropped`, `queued.spans` and
+/// `in_flight.spans`.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Chunks waiting in the queue now.
+    pub queued: Size,
+    /// Chunks taken from the queue and not answered for yet; `memory` includes the encoded payloads.
+    pub in_flight: Size,
+    /// Spans handed over, taken or not.
+    pub spans_exported: u64,
+    /// Spans in payloads that the agent accepted.
+    pub spans_sent: u64,
+    /// Spans lost, by [`Loss`].
+    pub dropped: [u64; Loss::ALL.len()],
+    /// Requests that the agent accepted.
+    pub payloads_sent: u64,
+    /// Bytes of the bodies of these requests.
+    pub bytes_sent: u64,
+    /// Requests made again after a failed one.
+    pub retries: u64,
+    /// Median time from a request to its answer, over the latest requests.
+    pub send_time_p50: Option<Duration>,
+    /// Longest time from a request to its answer.
+    pub send_time_max: Option<Duration>,
+    /// Values in the spans handed over whose text was repaired or converted.
+    pub values_repaired: u64,
+    /// Values left out of the spans handed over because they cannot be sent.
+    pub values_left_out: u64,
+    /// Description of the latest failure.
+    pub last_error: Option<String>,
+}
+
+impl Stats {
+    /// Returns the number of spans that are neither sent nor lost yet.
+    pub fn unsettled(&self) -> u64 {
+        self.spans_exported - self.spans_sent - self.dropped.iter().sum::<u64>()
+    }
+}
+
+/// What came of one request. One that timed out has another outcome if its answer comes late.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestOutcome {
+    /// Status of the answer, or `None` if there was none.
+    pub status: Option<u16>,
+    pub chunks: usize,
+    pub spans: usize,
+    /// Length of the request's body.
+    pub bytes: usize,
+    /// Time from the request to its answer, or to the failure.
+    pub duration: Duration,
+}
+
+/// The latest outcomes that have not been fetched.
+#[derive(Default)]
+pub(crate) struct RequestOutcomes(VecDeque<RequestOutcome>);
+
+impl RequestOutcomes {
+    /// Outcomes kept. Beyond this the oldest are dropped; the other counters still tell of them.
+    const KEPT: usize = 256;
+
+    pub fn push(&mut self, outcome: RequestOutcome) {
+        if self.0.len() == Self::KEPT {
+            self.0.pop_front();
+        }
+        self.0.push_back(outcome);
+    }
+
+    pub fn take(&mut self) -> VecDeque<RequestOutcome> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+/// Times from a request to its answer.
+#[derive(Default)]
+pub(crate) struct SendTimes {
+    latest: VecDeque<Duration>,
+    /// The longest of all.
+    pub longest: Option<Duration>,
+}
+
+impl SendTimes {
+    /// Number of latest times that the median is taken of.
+    const KEPT: usize = 128;
+
+    pub fn add(&mut self, took: Duration) {
+        if self.latest.len() == Self::KEPT {
+            self.latest.pop_front();
+        }
+        self.latest.push_back(took);
+        self.longest = self.longest.max(Some(took));
+    }
+
+    pub fn median(&self) -> Option<Duration> {
+        let mut sorted: Vec<Duration> = self.latest.iter().copied().collect();
+        sorted.sort_unstable();
+        sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_the_latest_requests() {
+        let mut times = SendTimes::default();
+        assert_eq!((times.median(), times.longest), (None, None));
+        times.add(Duration::from_secs(9));
+        for seconds in [1, 2, 3].repeat(SendTimes::KEPT) {
+            times.add(Duration::from_secs(seconds));
+        }
+        assert_eq!(times.median(), Some(Duration::from_secs(2)));
+        assert_eq!(times.longest, Some(Duration::from_secs(9)));
+    }
+
+    #[test]
+    fn losses_are_listed_in_the_order_of_their_counters() {
+        for (index, (loss, _)) in Loss::ALL.into_iter().enumerate() {
+            assert_eq!(loss as usize, index);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The last changes to a chunk before it is encoded, made off the tracer's threads.
+
+use super::events_json;
+use libdd_tinybytes::BytesString;
+use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
+use libdd_trace_utils::span::v04::SpanBytes;
+use std::collections::HashSet;
+
+/// Meta key of the high half of a 128-bit trace id, 16 lowercase hexadecimal digits
+/// (Datadog's propagation format for 128-bit trace ids).
+const TRACE_ID_HIGH: &str = "_dd.p.tid";
+
+/// Makes the spans of a chunk ready for the wire, which has room for 64 bits of a trace id: the root carries the rest
+/// as a tag, unless the tracer has set it on any of them. Without `typed_events`, events become JSON in a tag.
+pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool) {
+    if !typed_events {
+        chunk.iter_mut().for_each(move_events);
+    }
+    let high = chunk.first().map_or(0, |span| (span.trace_id >> 64) as u64);
+    if high != 0
+        && !chunk
+            .iter()
+            .any(|span| span.meta.contains_key(TRACE_ID_HIGH))
+    {
+        let root = root(chunk);
+        set_meta(&mut chunk[root], TRACE_ID_HIGH, format!("{high:016x}"));
+    }
+}
+
+/// Returns the bytes that a chunk takes in a v0.4 payload. Encodes it to count them.
+pub fn encoded_len(chunk: &[SpanBytes]) -> usize {
+    to_encoded_byte_len_from_v04(&[chunk]) as usize
+}
+
+fn move_events(span: &mut SpanBytes) {
+    if let Some(json) = events_json::json(&span.span_events) {
+        span.span_events.clear();
+        set_meta(span, events_json::TAG, json);
+    }
+}
+
+fn set_meta(span: &mut SpanBytes, key: &'static str, value: String) {
+    let (key, value) = (BytesString::from_static(key), BytesString::from(value));
+    span.meta.insert_or_replace(key, value);
+}
+
+/// Returns the index of the span that the others descend from: one without a parent, or else one whose parent is
+/// elsewhere (in the caller of a distributed trace, or in a part that was sent before).
+fn root(chunk: &[SpanBytes]) -> usize {
+    let without_parent = chunk.iter().position(|span| span.parent_id == 0);
+    let with_parent_elsewhere = || {
+        let here: HashSet<u64> = chunk.iter().map(|span| span.span_id).collect();
+        chunk
+            .iter()
+            .position(|span| !here.contains(&span.parent_id))
+    };
+    without_parent.or_else(with_parent_elsewhere).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libdd_trace_utils::span::v04::SpanEventBytes;
+
+    fn span(span_id: u64, parent_id: u64) -> SpanBytes {
+        SpanBytes {
+            trace_id: (0xabc << 64) | 5,
+            span_id,
+            parent_id,
+            ..Default::default()
+        }
+    }
+
+    fn tags(mut chunk: Vec<SpanBytes>) -> Vec<Option<String>> {
+        prepare(&mut chunk, true);
+        let tag = |span: &SpanBytes| {
+            span.meta
+                .get(TRACE_ID_HIGH)
+                .map(BytesString::copy_to_string)
+        };
+        chunk.iter().map(tag).collect()
+    }
+
+    #[test]
+    fn the_root_carries_the_high_half_of_the_trace_id() {
+        let high = Some("0000000000000abc".to_owned());
+        assert_eq!(tags(vec![span(3, 2), span(2, 0)]), [None, high.clone()]);
+        assert_eq!(tags(vec![span(3, 2), span(2, 9)]), [None, high.clone()]);
+        assert_eq!(tags(vec![span(3, 2), span(2, 3)]), [high, None]);
+        let mut tagged = span(3, 2);
+        set_meta(&mut tagged, TRACE_ID_HIGH, "own".into());
+        assert_eq!(tags(vec![tagged, span(2, 0)]), [Some("own".into()), None]);
+        let mut short = span(2, 0);
+        short.trace_id = 5;
+        assert_eq!(tags(vec![short]), [None]);
+    }
+
+    #[test]
+    fn events_become_a_tag_for_agents_that_do_not_know_them() {
+        let event = SpanEventBytes {
+            name: "retry".into(),
+            time_unix_nano: 7,
+            ..Default::default()
+        };
+        for (typed, tag) in [
+            (true, None),
+            (false, Some(r#"[{"name":"retry","time_unix_nano":7}]"#)),
+        ] {
+            let mut chunk = [span(1, 0), span(2, 1)];
+            chunk[0].span_events.push(event.clone());
+            prepare(&mut chunk, typed);
+            let found = chunk[0].meta.get(events_json::TAG);
+            assert_eq!(found.map(BytesString::as_str), tag);
+            assert_eq!(chunk[0].span_events.is_empty(), !typed);
+            assert!(!chunk[1].meta.contains_key(events_json::TAG));
+        }
+    }
+}
