@@ -91,6 +91,15 @@ RSpec.describe "Loggers" do
     RUBY
   end
 
+  it "may flush" do
+    expect(output(<<~RUBY)).to eq(%w[true true])
+      exporter = nil
+      logger = Recorder.new { exporter.flush }
+      exporter = exporter(logger)
+      puts lose(exporter), exporter.flush
+    RUBY
+  end
+
   it "hear in a child of what it has lost, and of nothing else" do
     expect(output(<<~RUBY)).to eq(["1"])
       logger = Recorder.new { sleep if $$ == $parent }

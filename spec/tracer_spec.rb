@@ -259,35 +259,6 @@ RSpec.describe "For users of dd-trace-rb" do
       )
     end
 
-    it "tells of each request by what the exporter remembers of it" do
-      expect(report(<<~RUBY)).to eq(
-        class Exporter
-          private def take_outcomes
-            return [] if @taken || stats[:payloads_sent].zero?
-
-            @taken = true
-            [[200, nil, 3, 9, 500, 0.1], [503, nil, 2, 2, 50, 0.1], [400, :refused, 4, 4, 50, 0.1],
-             [nil, :unreachable, 1, 1, 50, 0.1], [nil, :too_large, 5, 5, 50, nil], [200, nil, 1, 1, 50, 0.1]]
-          end
-        end
-        responses = nil
-        writer = Writer.new(logger: Logger.new(nil))
-        writer.events.after_send.subscribe { |_, given| responses = given }
-        writer.write(segment)
-        writer.force_flush(timeout: 10)
-        puts JSON.generate(responses: outcomes(responses), statuses: responses.map(&:code), flushed: writer.stats[:traces_flushed],
-                           too_large: Datadog.health_metrics.calls[:transport_trace_too_large],
-                           rates: responses.map { |response| !response.service_rates.nil? })
-      RUBY
-        responses: [
-          { trace_count: 3, is: ["ok?"] }, { trace_count: 2, is: ["server_error?"] },
-          { trace_count: 4, is: ["client_error?"] }, { trace_count: 1, is: ["internal_error?"] },
-          { trace_count: 1, is: ["ok?"] }
-        ],
-        statuses: [200, 503, 400, nil, 200], flushed: 8, too_large: [5], rates: [true, false, false, false, true]
-      )
-    end
-
     it "never waits for an agent" do
       hung_agent do |url|
         took = report(<<~RUBY).fetch(:took)

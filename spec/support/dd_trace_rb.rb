@@ -19,6 +19,24 @@ module Support
     # How dd-trace-rb is made to export in a child, see prelude.rb.
     WAYS = %w[transport writer enable].freeze
 
+    # The process that has all of them for children, see nursery.rb.
+    class Nursery
+      Ended = Struct.new(:success, :shown, keyword_init: true) do
+        alias_method :success?, :success
+        alias_method :to_s, :shown
+      end
+
+      def initialize(...)
+        @requests, @answers, = Open3.popen2(...)
+      end
+
+      def run(**request)
+        @requests.puts(JSON.generate(request))
+        answer = @answers.gets or raise "dd-trace-rb can't be loaded"
+        Ended.new(**JSON.parse(answer, symbolize_names: true))
+      end
+    end
+
     class << self
       # Why specs with dd-trace-rb can't run, or nil.
       def absent
@@ -28,10 +46,15 @@ module Support
         "dd-trace-rb is not at hand: DD_TRACE_RB names no checkout, and there is no `datadog` gem"
       end
 
-      # Runs a script in a Ruby that has dd-trace-rb on its load path and `prelude.rb` loaded.
+      # Runs a script in a Ruby that has dd-trace-rb and `prelude.rb` loaded. Returns what it printed, what it
+      # printed as errors, and how it ended.
       def run(script, *arguments)
-        Open3.capture3(UNSET, *command, "-r", File.join(FOLDER, "prelude"), "-e", script,
-                       *arguments.map(&:to_s))
+        Dir.mktmpdir do |folder|
+          output, errors = %w[output errors].map { |name| File.join(folder, name) }
+          @nursery ||= Nursery.new(UNSET, *command, File.join(FOLDER, "nursery.rb"))
+          ended = @nursery.run(script:, output:, errors:, arguments: arguments.map(&:to_s))
+          [File.read(output), File.read(errors), ended]
+        end
       end
 
       # Ruby, with what it needs to load both gems.

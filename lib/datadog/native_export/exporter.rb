@@ -162,11 +162,11 @@ module Datadog
         LogThread.wait
       end
 
-      # Logs the lines that are left, and what is lost with the process.
+      # Logs the lines that are left, and what is lost with the process. Also where a child ends that a signal handler
+      # has forked: it is the thread that calls the logger.
       def report_at_exit
-        log(take_lines)
-        line = take_unsent_line
-        log([line]) if line
+        lines = [*take_lines, *take_unsent_line]
+        LogThread.post { log_now(lines) } if lines.any?
       end
 
       def log(lines)

@@ -35,7 +35,9 @@ module Datadog
         # @param seconds [Numeric] to wait at most
         # @return [void]
         def wait(seconds = PATIENCE)
-          @thread&.join(seconds)
+          thread = @thread
+          # A logger may flush.
+          thread.join(seconds) if thread && !thread.equal?(Thread.current)
         end
 
         private

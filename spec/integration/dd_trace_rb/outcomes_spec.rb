@@ -21,7 +21,7 @@ RSpec.describe "Outcomes of dd-trace-rb's traces" do
     module Datadog; class Statsd < ::Metrics; VERSION = "5.6.1"; end; end
 
     def configure(**options)
-      options = { **options, retry_deadline: 0.1 } unless WAY == "http"
+      options = { retry_deadline: 0.1, **options } unless WAY == "http"
       Child.configure(port: RECEIVER.url[/\\d+\\z/], **options) do |c|
         c.logger.instance = Logger.new(LOG)
         c.logger.level = Logger::ERROR
@@ -99,6 +99,22 @@ RSpec.describe "Outcomes of dd-trace-rb's traces" do
 
     expect(told).to eq("answered" => [["server_error?"]], "tags" => [["status_code:500"]],
                        "unanswered" => [["internal_error?"]], "flushed" => 0)
+  end
+
+  it "are those of each attempt, and the traces of the last one are flushed" do
+    told = told(<<~RUBY)
+      answers = [503, 429]
+      RECEIVER.respond_with { answers.shift }
+      configure(retry_deadline: 10)
+      subscribe
+      Child.trace("job")
+      Child.flush
+      puts JSON.generate(responses: RESPONSES.map { |response| [response.code, response.trace_count] },
+                         rates: RESPONSES.last.service_rates, flushed: Child.writer.stats[:traces_flushed])
+    RUBY
+
+    expect(told["responses"]).to contain_exactly([503, 1], [429, 1], [200, 1])
+    expect(told).to include("rates" => { "service:,env:" => 0.5 }, "flushed" => 1)
   end
 
   it "have rates and bounds of the queue, as its own have" do

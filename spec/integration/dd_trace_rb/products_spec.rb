@@ -19,10 +19,12 @@ RSpec.describe "Products on top of dd-trace-rb" do
 
     # An agent that says more about itself than RECEIVER: the block answers to /info.
     def serve(&answer)
-      server = Datadog::NativeExport::Testing.const_get(:Server).new(0) do |request|
-        request.path == "/info" ? answer.call(request) : [200, {}, "{}"]
+      listener = TCPServer.new("127.0.0.1", 0)
+      port = listener.addr[1]
+      Datadog::NativeExport::Testing.const_get(:Server).new(listener) do |head, *|
+        head.path == "/info" ? answer.call : [200, {}, "{}"]
       end
-      Child.configure(port: server.port)
+      Child.configure(port: port)
     end
   RUBY
 
@@ -47,7 +49,7 @@ RSpec.describe "Products on top of dd-trace-rb" do
     it "find the checksum of what the agent knows about the container, by #{way}" do
       needs(:checksum)
       code = <<~RUBY
-        serve { |request| [200, { "Datadog-Container-Tags-Hash" => "abc" }, '{"span_events": true}'] }
+        serve { [200, { "Datadog-Container-Tags-Hash" => "abc" }, '{"span_events": true}'] }
         Child.trace
         Child.flush
         puts JSON.generate(checksum: Child.wait_until { info.propagation_checksum })
@@ -139,7 +141,7 @@ RSpec.describe "Products on top of dd-trace-rb" do
     it "is asked again when it did not answer, and holds up nobody" do
       told = told(<<~RUBY)
         gate = Queue.new
-        serve { |request| gate.pop ? [500, {}, ""] : [200, {}, "{}"] }
+        serve { gate.pop ? [500, {}, ""] : [200, {}, "{}"] }
         Child.trace
         Child.wait_until { gate.num_waiting.positive? }
         Child.trace

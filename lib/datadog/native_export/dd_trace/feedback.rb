@@ -10,9 +10,9 @@ module Datadog
       class Feedback
         # Seconds between two publications, except of new sampling rates, which are published at once.
         INTERVAL = 1
-        # Losses of which there is no answer and no attempt: they are no outcomes of requests.
-        NOT_SENT = %i[queue_full too_large invalid closed].freeze
-        private_constant :INTERVAL, :NOT_SENT
+        # Answers after which the exporter tries again, or in parts.
+        TRIED_AGAIN = [408, 413, 429].freeze
+        private_constant :INTERVAL, :TRIED_AGAIN
 
         # What became of one request.
         class Outcome < Response
@@ -23,9 +23,6 @@ module Datadog
             @service_rates = service_rates
             super(**fields)
           end
-
-          # Refusals are answers of the agent.
-          def internal_error? = super && loss != :refused
         end
 
         # @return [Integer] number of traces that were sent, by what dd-trace-rb's own writer counts as that
@@ -100,38 +97,25 @@ module Datadog
 
         def count(response)
           @transport.update_stats_from_response!(response)
-          # As dd-trace-rb counts: a refusal is an answer, too.
-          @traces_flushed += response.trace_count.to_i if response.ok? || response.loss == :refused
+          @traces_flushed += response.trace_count if flushed?(response)
         end
 
-        # The sampler reads the last one.
-        def outcomes(exporter, stats)
-          return estimated_outcomes(stats) unless exporter.respond_to?(:take_outcomes, true)
+        # As dd-trace-rb counts: what the agent has refused is flushed, too.
+        def flushed?(response)
+          response.ok? || (response.client_error? && !TRIED_AGAIN.include?(response.status))
+        end
 
-          exporter.__send__(:take_outcomes).filter_map do |status, loss, chunks, *|
-            too_large(chunks) if loss == :too_large
-            outcome(status, loss, chunks, stats) unless NOT_SENT.include?(loss)
-          end
+        # The sampler takes the agent's rates from the last one.
+        def outcomes(exporter, stats)
+          taken = exporter.__send__(:take_outcomes)
+          outcomes = taken.map { |status, loss, chunks, *| outcome(status, loss, chunks, stats) }
+          outcomes.reject(&:ok?) + outcomes.select(&:ok?)
         end
 
         def outcome(status, loss, chunks, stats)
-          accepted = loss.nil? && status&.between?(200, 299)
-          return Outcome.new(trace_count: chunks, status: status, service_rates: @rates) if accepted
+          return Outcome.new(trace_count: chunks, status: status, service_rates: @rates) unless loss
 
           Outcome.new(trace_count: chunks, status: status, loss: loss, error: Error.new(stats[:last_error]))
-        end
-
-        def too_large(traces)
-          Datadog.health_metrics.transport_trace_too_large(traces)
-        end
-
-        # By counts of spans, where the exporter doesn't tell of requests.
-        def estimated_outcomes(stats)
-          too_large(1) if since(stats[:dropped], :too_large).positive?
-          losses = %i[refused unreachable internal].select { |loss| since(stats[:dropped], loss).positive? }
-          outcomes = losses.map { |loss| outcome(nil, loss, nil, stats) }
-          outcomes << outcome(200, nil, nil, stats) if since(stats, :payloads_sent).positive?
-          outcomes
         end
 
         # As the tracer's own buffer does.
@@ -145,6 +129,8 @@ module Datadog
           health.queue_max_length(@transport.queue_limit)
           health.queue_length(stats[:chunks_queued] + @writer.unprocessed)
           health.queue_spans(stats[:spans_queued])
+          # Spans are counted, not traces: one trace at least.
+          health.transport_trace_too_large(1) if since(stats[:dropped], :too_large).positive?
         end
 
         # A forked child's counts begin anew.

@@ -31,7 +31,12 @@ module Datadog
         # @return [Boolean] false when the time ran out
         def flush(timeout)
           # It can only be made to send what it holds by stopping it, and waits by its own `shutdown_timeout`.
-          !Thread.new { stop }.join(timeout).nil?
+          stopping = Thread.new do
+            stop
+          rescue StandardError => e
+            Log.debug(e)
+          end
+          !stopping.join(timeout).nil?
         end
 
         # @return [void]

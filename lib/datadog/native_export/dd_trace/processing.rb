@@ -152,20 +152,21 @@ module Datadog
         end
 
         def process(backlog, segment)
-          run([segment])
-          GENERATIONS.times { run(backlog.made.shift(backlog.made.size)) }
+          run(segment)
+          GENERATIONS.times { backlog.made.shift(backlog.made.size).each { |made| run(made) } }
           @drop.call(backlog.made.size) unless backlog.made.empty?
           backlog.made.clear
         end
 
-        # Whatever a processor raises costs no other trace.
-        def run(segments)
-          segments.each do |segment|
-            @deliver.call(Datadog::Tracing::Pipeline.process!([segment]))
-          rescue Exception => e # rubocop:disable Lint/RescueException
-            @drop.call(1)
-            Log.debug(e)
-          end
+        # Whatever a processor raises costs no other trace, nor does it if it ends the thread.
+        def run(segment)
+          processed = false
+          @deliver.call(Datadog::Tracing::Pipeline.process!([segment]))
+          processed = true
+        rescue Exception => e # rubocop:disable Lint/RescueException
+          Log.debug(e)
+        ensure
+          @drop.call(1) unless processed
         end
 
         def lose

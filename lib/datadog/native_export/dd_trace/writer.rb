@@ -98,7 +98,7 @@ module Datadog
       # @return [nil] there is no worker as dd-trace-rb's own writer has
       def worker = nil
 
-      def inspect = "#<#{self.class} #{transport.inspect}>"
+      def inspect = "#<#{self.class} #{@own ? "stands aside" : @transport.inspect}>"
 
       # Follows the settings by which the tracer has been configured.
       #
