@@ -15,6 +15,9 @@ const KINDS: &str = "nil, true, false, Integer, Float, String, Symbol, Array, Ha
                      to_h, to_ary or to_str";
 /// Bytes of the longest marker, which says what a value is and how long; numbers fit into it.
 const LONGEST_MARKER: usize = 9;
+/// How deep values may be inside each other in what `to_msgpack` makes: with what that is in, no deeper than can be read
+/// back.
+const DEEPEST_PACKED: usize = 512;
 const KEYS: &str = "String, Symbol or Integer as a key";
 
 impl Lowering<'_> {
@@ -154,10 +157,8 @@ impl Encoder<'_, '_> {
             }
             None => Vec::new(),
         };
-        // It is read back with what it is in, which may be so deep.
-        let depth = rmpv::MAX_DEPTH - 2 * DEEPEST;
         let mut rest = &bytes[..];
-        let read = rmpv::decode::read_value_ref_with_max_depth(&mut rest, depth);
+        let read = rmpv::decode::read_value_ref_with_max_depth(&mut rest, DEEPEST_PACKED);
         if read.is_err() || !rest.is_empty() {
             let expected = "one value of MessagePack from to_msgpack";
             return Err(Failure::wrong_class(self.path(), expected, value));

@@ -13,7 +13,8 @@ module Datadog
         TIMEOUT = 30
         # Variables behind headers whose values come from outside.
         HEADER_SOURCES = { "Datadog-External-Env" => "DD_EXTERNAL_ENV" }.freeze
-        private_constant :TIMEOUT, :HEADER_SOURCES
+        EMPTY = "is empty"
+        private_constant :TIMEOUT, :HEADER_SOURCES, :EMPTY
 
         class << self
           # Without a logger, since the tracer itself has warned of what it ignores.
@@ -46,7 +47,7 @@ module Datadog
               text = text.strip if text.valid_encoding?
               next [name.to_s, text] if text.ascii_only? && text.match?(/\A[\x20-\x7E]+\z/)
 
-              yield name.to_s, text.empty? ? "is empty" : "has characters that no HTTP header may have"
+              yield name.to_s, text.empty? ? EMPTY : "has characters that no HTTP header may have"
               nil
             end.to_h
           end
@@ -135,7 +136,11 @@ module Datadog
 
         def headers
           self.class.usable_headers(container) do |name, problem|
-            warn("#{HEADER_SOURCES.fetch(name, name)} #{problem}; traces are sent without it")
+            source = HEADER_SOURCES.fetch(name, name)
+            # Of characters in this one the exporter warns itself, also without the tracer.
+            next if source == "DD_EXTERNAL_ENV" && problem != EMPTY
+
+            warn("#{source} #{problem}; traces are sent without it")
           end
         end
 
