@@ -13,8 +13,7 @@ module Datadog
         TIMEOUT = 30
         # Variables behind headers whose values come from outside.
         HEADER_SOURCES = { "Datadog-External-Env" => "DD_EXTERNAL_ENV" }.freeze
-        EMPTY = "is empty"
-        private_constant :TIMEOUT, :HEADER_SOURCES, :EMPTY
+        private_constant :TIMEOUT, :HEADER_SOURCES
 
         class << self
           # Without a logger, since the tracer itself has warned of what it ignores.
@@ -35,20 +34,18 @@ module Datadog
             end
           end
 
-          # Leaves out headers that no request can carry. Their values aren't shown: some are secret.
+          # Leaves out headers that say nothing, and those that no request can carry.
           #
           # @param headers [Hash]
-          # @yieldparam name [String] of a header that is left out
-          # @yieldparam problem [String] with its value
+          # @yieldparam name [String] of a header that no request can carry
+          # @yieldparam value [String]
           # @return [Hash{String => String}]
           def usable_headers(headers)
             headers.filter_map do |name, value|
               text = value.to_s
-              text = text.strip if text.valid_encoding?
-              next [name.to_s, text] if text.ascii_only? && text.match?(/\A[\x20-\x7E]+\z/)
-
-              yield name.to_s, text.empty? ? EMPTY : "has characters that no HTTP header may have"
-              nil
+              printable = text.ascii_only? && text.match?(/\A[\x20-\x7E]*\z/)
+              yield name.to_s, text unless printable
+              [name.to_s, text.strip] if printable && !text.strip.empty?
             end.to_h
           end
 
@@ -135,13 +132,16 @@ module Datadog
         end
 
         def headers
-          self.class.usable_headers(container) do |name, problem|
-            source = HEADER_SOURCES.fetch(name, name)
-            # Of characters in this one the exporter warns itself, also without the tracer.
-            next if source == "DD_EXTERNAL_ENV" && problem != EMPTY
-
-            warn("#{source} #{problem}; traces are sent without it")
+          self.class.usable_headers(container) do |name, value|
+            variable = HEADER_SOURCES.fetch(name, name)
+            # The value isn't shown: it is not for this gem to know what is secret.
+            warn("#{variable} has characters that no HTTP header should have") unless told_by_exporter?(variable, value)
           end
+        end
+
+        # Exporters read the environment, too, and complain of control characters.
+        def told_by_exporter?(variable, value)
+          value.ascii_only? && value.match?(/[\x00-\x08\x0A-\x1F\x7F]/) && value == ENV.fetch(variable, nil)
         end
 
         # The tracer knows more ways than this gem to find out in which container it runs.
