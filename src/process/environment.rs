@@ -5,6 +5,7 @@ use libdd_common::entity_id;
 use std::backtrace::Backtrace;
 use std::env;
 use std::ffi::OsStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const EXTERNAL_ENV: &str = "DD_EXTERNAL_ENV";
 
@@ -27,16 +28,19 @@ pub fn disable_backtraces() {
 }
 
 /// Has the libraries read the headers that tell the agent which container a request comes from.
-/// Returns a complaint if `DD_EXTERNAL_ENV` cannot be one of them: it is left out then, since all
-/// requests would fail with it.
+/// Returns a complaint, once for each process that reads it and its children, if `DD_EXTERNAL_ENV` cannot be one of them:
+/// it is left out then, since all requests would fail with it.
 pub fn read_entity_headers() -> Option<&'static str> {
+    static COMPLAINED: AtomicBool = AtomicBool::new(false);
     let read = || {
         let _ = entity_id::get_entity_headers().count();
     };
     match env::var(EXTERNAL_ENV) {
         Ok(value) if HeaderValue::from_str(&value).is_err() => {
             with_value(EXTERNAL_ENV, "".as_ref(), value.as_ref(), read);
-            Some("DD_EXTERNAL_ENV is not passed on: it cannot be sent as an HTTP header")
+            let is_new = !COMPLAINED.swap(true, Ordering::Relaxed);
+            is_new
+                .then_some("DD_EXTERNAL_ENV is not passed on: it cannot be sent as an HTTP header")
         }
         _ => {
             read();
