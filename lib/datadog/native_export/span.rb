@@ -31,8 +31,9 @@ module Datadog
       #   at once; later changes to it are not sent.
       #   @param key [String, Symbol]
       #   @param value [nil, Boolean, Integer, Float, String, Symbol, Array, Hash, #to_msgpack, #to_h, #to_ary,
-      #     #to_str] Integers from -2**63 to 2**64-1; Hash keys are Strings, Symbols or Integers; Arrays and Hashes nest up to 64 levels deep; the
-      #     encoded value takes up to 25 MiB. A binary String that isn't valid UTF-8 is sent as bytes.
+      #     #to_str] Integers from -2**63 to 2**64-1; Hash keys are Strings, Symbols or Integers;
+      #     Arrays and Hashes nest up to 64 levels deep; the encoded value takes up to 25 MiB.
+      #     A binary String that isn't valid UTF-8 is sent as bytes.
       #   @return [self]
       #   @raise [TypeError] if it contains an object of another class; the message gives the path to it:
       #     `appsec.events[3].when: expected nil, true, ..., got Time`
