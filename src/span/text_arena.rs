@@ -270,13 +270,13 @@ impl OpenBlock {
         assert!(len <= BLOCK_BYTES - start);
         // SAFETY: there is room, which no text shares yet, and which does not overlap with anything else. What is
         // checked is what was copied.
-        let copy = unsafe {
+        unsafe {
             let end = self.text().add(start).as_ptr();
-            end.copy_from_nonoverlapping(bytes.as_ptr(), len);
-            std::slice::from_raw_parts(end, len)
-        };
-        if !copy.is_ascii() && str::from_utf8(copy).is_err() {
-            return None;
+            if !copy_ascii(bytes.as_ptr(), end, len)
+                && str::from_utf8(std::slice::from_raw_parts(end, len)).is_err()
+            {
+                return None;
+            }
         }
         self.used += len;
         Some(start)
@@ -301,6 +301,50 @@ impl OpenBlock {
             BytesString::from_bytes_unchecked(bytes)
         }
     }
+}
+
+/// Copies bytes, and returns whether all that was written is ASCII.
+///
+/// They are looked at on their way: reading back what was just written, in other pieces, stalls the processor for
+/// longer than the copy takes.
+///
+/// # Safety
+/// `from` must be readable and `to` writable for `len` bytes, and they must not overlap. The bytes at `from` may change
+/// meanwhile.
+#[inline(always)]
+unsafe fn copy_ascii(from: *const u8, to: *mut u8, len: usize) -> bool {
+    /// Copies a word, and adds its bits to those seen.
+    macro_rules! copy {
+        ($word:ty, $at:expr, $seen:ident) => {
+            let word = from.add($at).cast::<$word>().read_unaligned();
+            to.add($at).cast::<$word>().write_unaligned(word);
+            $seen |= word as u64;
+        };
+    }
+    const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
+    let mut seen = 0;
+    // SAFETY: each word lies within the `len` bytes. The last one may overlap with the one before; what it writes
+    // there is what is looked at.
+    unsafe {
+        match len {
+            8.. => {
+                for at in (0..len - 8).step_by(8) {
+                    copy!(u64, at, seen);
+                }
+                copy!(u64, len - 8, seen);
+            }
+            4.. => {
+                copy!(u32, 0, seen);
+                copy!(u32, len - 4, seen);
+            }
+            _ => {
+                for at in 0..len {
+                    copy!(u8, at, seen);
+                }
+            }
+        }
+    }
+    seen & NOT_ASCII == 0
 }
 
 impl Drop for OpenBlock {
@@ -396,6 +440,24 @@ mod tests {
         let long = [b"x".repeat(LONGEST_SHARED), b"\xff".to_vec()].concat();
         let (long, repaired) = arena.put(&long).unwrap();
         assert!(repaired && long.as_str().ends_with("x\u{fffd}"));
+    }
+
+    #[test]
+    fn a_broken_byte_is_found_wherever_it_stands() {
+        let mut arena = TextArena::default();
+        for len in 1..=40 {
+            let whole = "x".repeat(len);
+            assert_eq!(
+                arena.put(whole.as_bytes()),
+                Ok((whole.clone().into(), false))
+            );
+            for at in 0..len {
+                let mut broken = whole.clone().into_bytes();
+                broken[at] = b'\xff';
+                let expected = String::from_utf8_lossy(&broken).into_owned();
+                assert_eq!(arena.put(&broken), Ok((expected.into(), true)));
+            }
+        }
     }
 
     #[test]
