@@ -18,6 +18,11 @@ module Datadog
     autoload :Writer, "datadog/native_export/dd_trace/writer"
     private_constant :DDTrace
 
+    # @!method self.private_layouts?
+    #   Returns whether `push_trace` reads Ruby's objects where this Ruby keeps their contents, for speed, rather than
+    #   by Ruby's own calls; see {file:docs/performance.md}.
+    #   @return [Boolean]
+
     # Makes dd-trace-rb's tracer export through a {Writer}, now and after each `Datadog.configure`. Where that can't be,
     # the tracer keeps its own transport, and one line in its log says why. What the application configures afterwards
     # comes first: a tracer, a writer or a transport of its own, test mode, or no tracing. Then the {Writer} stands

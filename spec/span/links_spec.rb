@@ -31,7 +31,7 @@ RSpec.describe Datadog::NativeExport::Span, "#add_link" do
     expect { span.add_link(**link, attributes: { 1 => 2 }) }.to raise_error(TypeError, /attributes key/)
     expect { span.add_link(**link, attributes: { a: unspeakable }) }.to raise_error("no")
     expect { span.add_link(**link, attributes: { a: [].tap { |array| array << array } }) }
-      .to raise_error(ArgumentError, /attributes\["a.0"\]: expected at most 64/)
+      .to raise_error(ArgumentError, /attributes\["a.0"\]: this Array contains itself/)
     expect(span.links).to eq([])
   end
 

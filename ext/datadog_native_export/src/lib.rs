@@ -7,7 +7,7 @@ mod errors;
 mod ruby;
 mod trace;
 
-use magnus::{Error, Ruby};
+use magnus::{Error, Ruby, function};
 
 extern "C" fn at_end() {
     let _ = std::panic::catch_unwind(pipeline::shutdown::at_process_end);
@@ -25,6 +25,8 @@ fn init(ruby: &Ruby) -> Result<(), Error> {
     }
     errors::init(ruby);
     crate::ruby::private::init(ruby)?;
+    let module = ruby.get_inner(&errors::MODULE);
+    module.define_module_function("private_layouts?", function!(ruby::private::in_use, 0))?;
     classes::span::init(ruby)?;
     classes::trace_chunks::init(ruby)?;
     classes::exporter::init(ruby)

@@ -1,9 +1,10 @@
 //! Span links: from Ruby and back.
 
+use super::nesting::Nesting;
 use super::text::read_string;
-use super::{DEEPEST, Lowering, numbers};
+use super::{Lowering, numbers};
 use crate::errors::{Failure, Kind};
-use crate::ruby::{each_pair, same_object};
+use crate::ruby::each_pair;
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{Error, RArray, RHash, RString, Ruby, Symbol, Value};
@@ -44,10 +45,11 @@ impl Lowering<'_> {
         if !link.attributes.is_nil() {
             let hash = RHash::from_value(link.attributes)
                 .ok_or_else(|| Failure::wrong_class("attributes", "Hash", link.attributes))?;
+            let nesting = Nesting::new(self.ruby);
             let mut flat = Flattening {
                 lowering: self,
                 attributes: HashMap::with_capacity(hash.len()),
-                ancestors: Vec::new(),
+                nesting,
                 left: AGENT_MAX_BYTES,
             };
             flat.hash("", hash)?;
@@ -61,7 +63,7 @@ impl Lowering<'_> {
 struct Flattening<'f, 'l> {
     lowering: &'f mut Lowering<'l>,
     attributes: HashMap<BytesString, BytesString>,
-    ancestors: Vec<Value>,
+    nesting: Nesting,
     /// Bytes that there is room for, since a few shared Arrays inside each other can stand for billions.
     left: usize,
 }
@@ -128,16 +130,11 @@ impl Flattening<'_, '_> {
         value: Value,
         flatten: impl FnOnce(&mut Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut ancestors = self.ancestors.iter();
-        let is_cycle = ancestors.any(|ancestor| same_object(*ancestor, value));
-        if is_cycle || self.ancestors.len() == DEEPEST {
-            let path = format!("attributes[{:?}]", key.as_str());
-            let problem = format!("expected at most {DEEPEST} Arrays and Hashes inside each other");
-            return Err(Failure::new(Kind::Argument, path, problem));
-        }
-        self.ancestors.push(value);
+        let depth = self.nesting.depth();
+        let path = || format!("attributes[{:?}]", key.as_str());
+        self.nesting.enter(value, path)?;
         flatten(self)?;
-        self.ancestors.pop();
+        self.nesting.return_to(depth);
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! `meta_struct` values: Ruby objects to MessagePack and back.
 
+use super::nesting::Nesting;
 use super::text::read_string;
-use super::{DEEPEST, Lowering, Policy};
+use super::{Lowering, Policy};
 use crate::errors::{Failure, Kind};
-use crate::ruby::{Encodings, RubyInteger, StringFacts, copy_bytes, each_pair, same_object};
+use crate::ruby::{Encodings, RubyInteger, StringFacts, copy_bytes, each_pair};
 use libdd_tinybytes::{Bytes, BytesString};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Error, Float, IntoValue, Module, RArray, RHash, RString, Ruby, Symbol, Value};
@@ -51,11 +52,12 @@ impl Lowering<'_> {
     /// # Errors
     /// For what can't be encoded, as the policy says, with a path that begins with `key`.
     pub fn meta_struct(&mut self, key: &BytesString, value: Value) -> Result<Bytes, Failure> {
+        let nesting = Nesting::new(self.ruby);
         let mut encoder = Encoder {
             lowering: self,
             out: ByteBuf::new(),
             path: vec![Step::Name(key.clone())],
-            ancestors: Vec::new(),
+            nesting,
         };
         encoder.value(value)?;
         encoder.make_room(0)?;
@@ -68,8 +70,7 @@ struct Encoder<'e, 'l> {
     out: ByteBuf,
     /// Leads to the value that is being encoded.
     path: Vec<Step>,
-    /// The Arrays and Hashes that it is in.
-    ancestors: Vec<Value>,
+    nesting: Nesting,
 }
 
 enum Step {
@@ -82,7 +83,8 @@ impl Encoder<'_, '_> {
     /// Encodes a value, or nil in its place if it may be left out: no more than the innermost value is lost.
     fn value(&mut self, value: Value) -> Result<(), Failure> {
         self.make_room(0)?;
-        let (start, depth) = (self.out.as_slice().len(), self.path.len());
+        let (start, steps) = (self.out.as_slice().len(), self.path.len());
+        let depth = self.nesting.depth();
         let Err(reason) = self.try_value(value) else {
             return Ok(());
         };
@@ -90,8 +92,8 @@ impl Encoder<'_, '_> {
         if self.out.as_slice().len() > AGENT_MAX_BYTES {
             return Err(reason);
         }
-        self.path.truncate(depth);
-        self.ancestors.truncate(depth - 1);
+        self.path.truncate(steps);
+        self.nesting.return_to(depth);
         self.lowering.left_out(reason)?;
         self.out.as_mut_vec().truncate(start);
         written(encode::write_nil(&mut self.out));
@@ -234,18 +236,11 @@ impl Encoder<'_, '_> {
         value: Value,
         encode: impl FnOnce(&mut Self) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut ancestors = self.ancestors.iter();
-        if ancestors.any(|ancestor| same_object(*ancestor, value)) {
-            let problem = format!("this {} contains itself", crate::errors::describe(value));
-            return Err(Failure::new(Kind::Argument, self.path(), problem));
-        }
-        if self.ancestors.len() == DEEPEST {
-            let problem = format!("expected at most {DEEPEST} Arrays and Hashes inside each other");
-            return Err(Failure::new(Kind::Argument, self.path(), problem));
-        }
-        self.ancestors.push(value);
+        let depth = self.nesting.depth();
+        let path = &self.path;
+        self.nesting.enter(value, || path_text(path))?;
         encode(self)?;
-        self.ancestors.pop();
+        self.nesting.return_to(depth);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 pub mod events;
 pub mod links;
 pub mod meta_struct;
+mod nesting;
 pub mod numbers;
 mod string_cache;
 pub mod tags;
@@ -13,9 +14,6 @@ use crate::errors::{Failure, Kind};
 use magnus::Ruby;
 use pipeline::span::LeftOut;
 use text::Texts;
-
-/// How deep Arrays and Hashes may be inside each other, in `meta_struct` and in the attributes of links.
-const DEEPEST: usize = 64;
 
 /// What is known while the values of a span are lowered.
 pub struct Lowering<'a> {

@@ -58,7 +58,7 @@ impl Entries {
     /// Finds the entries of a Hash; returns `None` where the layout isn't known.
     #[inline]
     pub fn of(hash: RHash) -> Option<Self> {
-        if BY_CONTENT.load(Ordering::Relaxed) == 0 {
+        if !are_found() {
             return None;
         }
         // SAFETY: `check` has found that this Ruby has them there.
@@ -135,6 +135,12 @@ impl Entries {
             }
         }
     }
+}
+
+/// Returns whether [`check`] has found the entries.
+#[inline]
+pub fn are_found() -> bool {
+    BY_CONTENT.load(Ordering::Relaxed) != 0
 }
 
 /// Checks that this Ruby has the entries of Hashes where they are looked for, and notes it.

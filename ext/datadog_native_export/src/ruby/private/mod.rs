@@ -39,6 +39,11 @@ pub fn enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
 
+/// Returns whether the layout of Hashes was found to be what is expected, and is used.
+pub fn in_use() -> bool {
+    hash_entries::are_found()
+}
+
 /// Returns where the entries of a Hash are, if that is known.
 #[inline]
 pub fn entries(hash: RHash) -> Option<Entries> {
