@@ -25,14 +25,8 @@ pub fn prefetch_batch(spans: RArray, index: usize, readers: &Readers) {
     let batch: [Option<Value>; BATCH] = values_from(spans, index);
     batch.iter().flatten().for_each(|span| prefetch(*span));
     let layout = readers.span.layout();
-    let objects = || {
-        batch
-            .iter()
-            .flatten()
-            .copied()
-            .filter_map(RObject::from_value)
-    };
-    let spans = || objects().filter_map(|span| layout.slots(span));
+    let slots = batch.map(|span| layout.slots(RObject::from_value(span?)?));
+    let spans = || slots.iter().flatten();
     spans().for_each(|span| prefetch_range(span.addresses()));
     for span in spans() {
         // Those that spans don't share.
@@ -47,17 +41,16 @@ pub fn prefetch_batch(spans: RArray, index: usize, readers: &Readers) {
     for span in spans() {
         prefetch_pointee(span.resource(), STRING_TEXT);
         prefetch_pointee(span.start_time(), TIME_CONTENTS);
-        for hash in hashes(&span) {
-            prefetch_address(Entries::table_address(hash));
-        }
+        hashes(span).for_each(|hash| prefetch_address(Entries::table_address(hash)));
     }
     for span in spans() {
-        for entries in hashes(&span).filter_map(private::entries) {
+        for entries in hashes(span).filter_map(private::entries) {
             prefetch_range(entries.addresses());
         }
     }
     // The values of metrics are mostly no objects.
-    let tags = || spans().filter_map(|span| private::entries(RHash::from_value(span.meta())?));
+    let tags = slots.map(|span| private::entries(RHash::from_value(span?.meta())?));
+    let tags = || tags.iter().flatten();
     tags().for_each(|entries| entries.prefetch_values(None));
     tags().for_each(|entries| entries.prefetch_values(Some(STRING_TEXT)));
 }

@@ -65,6 +65,7 @@ impl<const N: usize> IvarLayout<N> {
 }
 
 /// The variables of an object, valid until Ruby code runs or objects are moved.
+#[derive(Clone, Copy)]
 pub struct Slots<'s, const N: usize> {
     slots: &'s [rb_sys::VALUE],
     places: &'s [u8; N],
