@@ -37,7 +37,7 @@ impl Exporter {
     /// Creates an exporter. Threads and connections are made with the first export; what takes long
     /// and can be done before is done here, where no request waits for it.
     pub fn new(config: Config) -> Self {
-        runtime::initialise_process(&config.agent_url);
+        runtime::initialise_process(config.url());
         Self {
             config: Arc::new(config),
             closed: AtomicBool::new(false),

@@ -174,13 +174,13 @@ fn run(tokio: &tokio::runtime::Runtime, shared: &Arc<Shared>) {
 
 /// Initialises, on the thread that may fork, everything that a sender would initialise once per
 /// process: in a child forked meanwhile, whoever needs it would wait for ever.
-pub fn initialise_process(agent: &AgentUrl) {
+pub fn initialise_process(receiver: &AgentUrl) {
     if let Some(complaint) = environment::read_entity_headers() {
         library_log::push(complaint);
     }
     let _ = agent_info::get_agent_info();
     let _ = Connector::default();
-    if agent.has_host_name() {
+    if receiver.has_host_name() {
         names::load_name_services();
     }
 }

@@ -1,6 +1,8 @@
 //! Chunks and configurations for this crate's tests.
 
-use crate::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull};
+use crate::config::{
+    AgentUrl, Application, Config, HeaderText, Otlp, OtlpProtocol, OtlpUrl, Tracer, WhenFull,
+};
 use crate::span::{Chunk, Size, SpanBytes, TraceChunks};
 use http::HeaderMap;
 use libdd_tinybytes::BytesString;
@@ -68,6 +70,9 @@ pub fn config_for(agent_url: &str) -> Config {
         span_events: None,
         client_computed_top_level: false,
         client_computed_stats: false,
+        stats: false,
+        otlp: None,
+        application: Application::default(),
         tracer: Tracer {
             version: text(),
             language: text(),
@@ -75,6 +80,20 @@ pub fn config_for(agent_url: &str) -> Config {
             interpreter: text(),
             interpreter_vendor: text(),
         },
+    }
+}
+
+/// Returns a configuration for an OTLP collector.
+pub fn otlp_config(protocol: OtlpProtocol) -> Config {
+    let otlp = Otlp {
+        url: OtlpUrl::parse("http://collector:4318/v1/traces").unwrap(),
+        protocol,
+        headers: HeaderMap::new(),
+        timeout: Duration::from_secs(3),
+    };
+    Config {
+        otlp: Some(otlp),
+        ..config()
     }
 }
 

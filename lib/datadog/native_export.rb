@@ -3,6 +3,7 @@
 require_relative "native_export/version"
 require_relative "native_export/errors"
 require_relative "native_export/environment"
+require_relative "native_export/receiver"
 require_relative "native_export/response"
 require_relative "native_export/extension"
 

@@ -25,16 +25,19 @@ impl AgentUrl {
     /// If `text` has none of these forms. The message says what is accepted and repeats at most the
     /// scheme, host and port: a path, a query or a user may be secret.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::parse_as(text, "http(s)://host:port or unix:///path/to/socket", true)
+    }
+
+    /// Parses a URL of which `forms` says what is accepted.
+    pub(super) fn parse_as(text: &str, forms: &str, or_socket: bool) -> Result<Self, String> {
         let refuse = |problem: &str| {
             let shown = address_of(text);
-            Err(format!(
-                "expected http(s)://host:port or unix:///path/to/socket, got {shown:?}: {problem}"
-            ))
+            Err(format!("expected {forms}, got {shown:?}: {problem}"))
         };
         if text.len() > LONGEST_URL {
             return refuse("it is too long");
         }
-        if let Some(path) = text.strip_prefix("unix://") {
+        if let Some(path) = text.strip_prefix("unix://").filter(|_| or_socket) {
             return match path {
                 _ if !path.starts_with('/') => refuse("the socket's path must be absolute"),
                 "/" => refuse("the socket's path is missing"),

@@ -2,11 +2,15 @@
 
 mod agent_url;
 mod headers;
+mod otlp;
+mod runtime_id;
 
 pub use agent_url::AgentUrl;
 pub use headers::{HeaderText, add_header};
+pub use http::HeaderMap;
+pub use otlp::{Otlp, OtlpProtocol, OtlpUrl};
+pub use runtime_id::RuntimeId;
 
-use http::HeaderMap;
 use std::time::Duration;
 
 /// Header values shorter than this say too little to be worth hiding, and would match by chance.
@@ -16,7 +20,7 @@ const SHORTEST_SECRET: usize = 6;
 #[derive(Clone)]
 pub struct Config {
     pub agent_url: AgentUrl,
-    /// Limit of one request, from connecting to the end of the answer.
+    /// Limit of one request to the agent, from connecting to the end of the answer.
     pub agent_timeout: Duration,
     /// Longest time a chunk waits in the queue before it is sent.
     pub flush_interval: Duration,
@@ -34,7 +38,7 @@ pub struct Config {
     pub retry_deadline: Duration,
     /// Value of `X-Datadog-Test-Session-Token`, by which `ddapm-test-agent` tells tests apart.
     pub test_session_token: Option<HeaderText>,
-    /// Sent with every request, in place of the library's own of the same name.
+    /// Sent with every request to the agent, in place of the library's own of the same name.
     pub headers: HeaderMap,
     /// Whether span events are sent typed rather than as JSON; decided by the agent's `/info` if
     /// `None`.
@@ -43,15 +47,59 @@ pub struct Config {
     pub client_computed_top_level: bool,
     /// Whether the agent must not compute statistics (`Datadog-Client-Computed-Stats`).
     pub client_computed_stats: bool,
+    /// Whether statistics are computed here where the agent allows it, and unsampled traces left out.
+    pub stats: bool,
+    /// Where spans are sent instead of the agent.
+    pub otlp: Option<Otlp>,
+    pub application: Application,
     pub tracer: Tracer,
 }
 
 impl Config {
+    /// Returns the URL that spans are sent to.
+    pub fn url(&self) -> &AgentUrl {
+        match &self.otlp {
+            Some(otlp) => otlp.url.base(),
+            None => &self.agent_url,
+        }
+    }
+
+    /// Names the receiver of the spans, for messages.
+    pub(crate) fn receiver(&self) -> String {
+        let url = self.url();
+        match self.otlp {
+            Some(_) => format!("the OTLP collector at {url}"),
+            None => format!("the agent at {url}"),
+        }
+    }
+
+    /// Returns the headers that every request carries.
+    pub(crate) fn request_headers(&self) -> &HeaderMap {
+        match &self.otlp {
+            Some(otlp) => &otlp.headers,
+            None => &self.headers,
+        }
+    }
+
+    /// Returns the limit of one request, from connecting to the end of the answer.
+    pub(crate) fn request_timeout(&self) -> Duration {
+        match &self.otlp {
+            Some(otlp) => otlp.timeout,
+            None => self.agent_timeout,
+        }
+    }
+
+    /// Returns the size, as of a v0.4 payload, up to which requests are filled.
+    pub(crate) fn max_payload_wire(&self) -> usize {
+        let growth = self.otlp.as_ref().map_or(1, |otlp| otlp.protocol.growth());
+        self.max_payload_bytes / growth
+    }
+
     /// Returns a text of the agent's without the values of configured headers, which may be secret
     /// and which a proxy may repeat.
     pub(crate) fn redact(&self, text: &str) -> String {
         let headers = self
-            .headers
+            .request_headers()
             .values()
             .filter_map(|value| value.to_str().ok());
         let token = self.test_session_token.iter().map(HeaderText::as_str);
@@ -69,6 +117,18 @@ pub enum WhenFull {
     DropNewest,
     /// Chunks that have waited longest.
     DropOldest,
+}
+
+/// What traces with statistics and OTLP resources say about the application. Empty texts are left
+/// out, or stand for "unknown".
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Application {
+    pub service: String,
+    pub env: String,
+    pub version: String,
+    pub hostname: String,
+    pub git_commit_sha: String,
+    pub runtime_id: RuntimeId,
 }
 
 /// Values of the `Datadog-Meta-*` headers.

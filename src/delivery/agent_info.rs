@@ -1,13 +1,16 @@
 //! What the agent says about itself at `/info`.
 //!
 //! The trace exporter has a reader of `/info` too, but keeps one answer for all exporters of a
-//! process and leaves out what it doesn't use, `span_events` among it.
+//! process and leaves out what it doesn't use, `span_events` among it. It gets what is read here, see
+//! [`known_info`].
 
 use super::http_client::{HttpClient, read_body};
+use super::known_info::{self, NOTHING};
 use crate::config::Config;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use libdd_common::Endpoint;
+use libdd_data_pipeline::agent_info::schema::AgentInfoStruct;
 use libdd_trace_utils::trace_utils::TracerHeaderTags;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +21,7 @@ use tokio::time::Instant;
 const REFRESH: Duration = Duration::from_secs(300);
 /// Pause after a request without a usable answer, and after a change of the agent's state.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// How long the first payload with span events waits for the first answer.
+/// How long the first payload waits for the first answer, if its form depends on it.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 const USER_AGENT: &str = concat!("datadog-native-export/", env!("CARGO_PKG_VERSION"));
 
@@ -39,13 +42,18 @@ struct Asked {
 }
 
 /// What is known about the agent.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Found {
     /// Whether the first request is over, with or without an answer.
     has_asked: bool,
-    /// Whether there was a usable answer.
-    has_answer: bool,
+    /// The last usable answer.
+    answer: Option<Answer>,
+}
+
+struct Answer {
     span_events: bool,
+    /// As much of it as the trace exporter understands.
+    info: Bytes,
 }
 
 impl AgentInfo {
@@ -60,7 +68,20 @@ impl AgentInfo {
 
     /// Returns whether the agent takes typed span events: `false` until it has said so.
     pub fn span_events(&self) -> bool {
-        self.found.borrow().span_events
+        let found = self.found.borrow();
+        found
+            .answer
+            .as_ref()
+            .is_some_and(|answer| answer.span_events)
+    }
+
+    /// Has the trace exporter know what the agent has said about itself.
+    pub async fn show(&self) {
+        let info = match &self.found.borrow().answer {
+            Some(answer) => answer.info.clone(),
+            None => NOTHING,
+        };
+        known_info::show(&info).await;
     }
 
     /// Waits for the end of the first request, at most [`FIRST_ANSWER`]. Later calls don't wait.
@@ -75,7 +96,7 @@ impl AgentInfo {
     /// Asks the agent in the background if its last answer is too old.
     pub fn keep_fresh(&self) {
         let mut asked = self.asked();
-        let fresh = match self.found.borrow().has_answer && !asked.is_stale {
+        let fresh = match self.found.borrow().answer.is_some() && !asked.is_stale {
             true => REFRESH,
             false => TRY_AGAIN,
         };
@@ -90,16 +111,13 @@ impl AgentInfo {
         let deadline = Instant::now() + self.config.agent_timeout.min(TRY_AGAIN);
         let found = self.found.clone();
         tokio::spawn(async move {
-            let span_events = match tokio::time::timeout_at(deadline, head).await {
-                Ok(Ok(head)) => span_events(&read_body(head, deadline).await),
+            let answer = match tokio::time::timeout_at(deadline, head).await {
+                Ok(Ok(head)) => Answer::read(&read_body(head, deadline).await),
                 _ => None,
             };
             found.send_modify(|found| {
                 found.has_asked = true;
-                if let Some(span_events) = span_events {
-                    found.has_answer = true;
-                    found.span_events = span_events;
-                }
+                found.answer = answer.or(found.answer.take());
             });
         });
     }
@@ -152,16 +170,24 @@ impl AgentInfo {
     }
 }
 
-/// Returns whether an answer says that typed span events are taken, or `None` if it says nothing.
-fn span_events(answer: &Response<Bytes>) -> Option<bool> {
-    match answer.status() {
-        StatusCode::OK => {
-            let info = serde_json::from_slice::<serde_json::Value>(answer.body());
-            Some(info.is_ok_and(|info| info["span_events"] == true))
-        }
-        // An agent from before there was an `/info`.
-        StatusCode::NOT_FOUND => Some(false),
-        _ => None,
+impl Answer {
+    /// Reads an answer to `/info`. Returns `None` if it says nothing.
+    fn read(answer: &Response<Bytes>) -> Option<Self> {
+        let info = match answer.status() {
+            StatusCode::OK => answer.body(),
+            // An agent from before there was an `/info`.
+            StatusCode::NOT_FOUND => &NOTHING,
+            _ => return None,
+        };
+        let value = serde_json::from_slice::<serde_json::Value>(info);
+        let is_understood = serde_json::from_slice::<AgentInfoStruct>(info).is_ok();
+        Some(Self {
+            span_events: value.is_ok_and(|info| info["span_events"] == true),
+            info: match is_understood {
+                true => info.clone(),
+                false => NOTHING,
+            },
+        })
     }
 }
 

@@ -1,14 +1,15 @@
 //! Delivery of one payload: which requests are repeated, when and for how long, and what came of
 //! them.
 //!
-//! A request made within [`Delivery::send`] comes to [`Delivery::run`]. That hands accepted answers
-//! back to the trace exporter and never returns otherwise, so that the exporter's own retries
-//! don't begin; `send` then drops the exporter's future.
+//! The request with the payload that is made within [`Delivery::send`] comes to [`Delivery::run`].
+//! That hands accepted answers back to the trace exporter and never returns otherwise, so that the
+//! exporter's own retries don't begin; `send` then drops the exporter's future. What the request
+//! doesn't hold, or all if there is none, was left out by the trace exporter on purpose.
 //!
 //! | answer | consequence |
 //! | --- | --- |
-//! | 2xx | accepted |
-//! | 413, several chunks | both halves are sent on their own |
+//! | 2xx | accepted, but for what a partial success of OTLP says |
+//! | 413, several chunks in the v0.4 format | both halves are sent on their own |
 //! | 408, 429, 5xx | repeated after a pause, or after `Retry-After` if that is longer |
 //! | any other | refused |
 //! | none (connection failed, timeout) | repeated after a pause; the breaker opens |
@@ -27,15 +28,15 @@ use super::capability::DELIVERY;
 use super::deadline::Deadline;
 use super::http_client::{Body, BoxFuture, HttpClient, read_body};
 use super::late_answer::LateAnswer;
-use super::split;
+use super::partial_success::{PartialSuccess, partial_success};
+use super::payload::{self, Part};
 use crate::config::Config;
 use crate::process::panics;
-use crate::queue::{Accepted, Failure, Outcome, Tracker};
+use crate::queue::{Accepted, Count, Failure, Outcome, Tracker};
 use crate::report::printable;
 use crate::report::stats::{Loss, RequestOutcome};
-use crate::span::Size;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -51,7 +52,7 @@ const READ_AFTER_STOP: Duration = Duration::from_secs(1);
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
 /// The first agent that took the v0.4 format, by which it gives sampling rates.
 const NEEDED_AGENT: &str = " (traces in the v0.4 format need Datadog Agent 5.19 or later)";
-const TRACE_COUNT: &str = "x-datadog-trace-count";
+const NEEDED_PATH: &str = " (collectors usually take traces at /v1/traces)";
 
 /// One payload on its way.
 pub struct Delivery {
@@ -59,18 +60,11 @@ pub struct Delivery {
     http: Arc<dyn HttpClient>,
     breaker: Arc<Breaker>,
     tracker: Tracker,
-    /// Chunks and spans of the payload.
-    size: Size,
+    /// What is handed to the trace exporter.
+    count: Count,
     outcome: Mutex<Outcome>,
     /// No part of the payload was accepted.
     failed: Notify,
-}
-
-/// The payload, or a part of it after a split.
-struct Part {
-    request: Request<Bytes>,
-    chunks: usize,
-    spans: usize,
 }
 
 impl Delivery {
@@ -79,14 +73,14 @@ impl Delivery {
         http: Arc<dyn HttpClient>,
         breaker: Arc<Breaker>,
         tracker: Tracker,
-        size: Size,
+        count: Count,
     ) -> Arc<Self> {
         Arc::new(Self {
             config,
             http,
             breaker,
             tracker,
-            size,
+            count,
             outcome: Mutex::default(),
             failed: Notify::new(),
         })
@@ -105,30 +99,35 @@ impl Delivery {
         };
         let mut outcome = std::mem::take(&mut *self.outcome());
         if outcome.accepted.is_empty() && outcome.failures.is_empty() {
-            let detail = result.map_or("no request was made".into(), |error| error.to_string());
-            outcome.failures.push(Failure {
-                spans: self.size.spans,
-                loss: Loss::Internal,
-                detail,
-                answer: None,
-            });
+            match result {
+                Some(error) => outcome.failures.push(Failure {
+                    spans: self.count.spans,
+                    loss: Loss::Internal,
+                    detail: error.to_string(),
+                    answer: None,
+                }),
+                None => outcome.sampled_out = self.count,
+            }
         }
         outcome
+    }
+
+    /// Returns whether a request carries the payload. The trace exporter may make others meanwhile.
+    pub fn is_payload(&self, request: &Request<Bytes>) -> bool {
+        payload::is_payload(&self.config, request)
     }
 
     /// Delivers the payload that `request` carries, in parts if need be. Returns the last answer
     /// that accepted one, and never if there was none.
     pub async fn run(&self, mut request: Request<Bytes>) -> Response<Bytes> {
         self.tracker.encoded(request.body().len());
-        for (name, value) in &self.config.headers {
+        for (name, value) in self.config.request_headers() {
             request.headers_mut().insert(name, value.clone());
         }
+        let count = payload::count(&self.config, &request).unwrap_or(self.count);
+        self.outcome().sampled_out = self.count - count;
         let mut deadline = Deadline::new(self.config.retry_deadline);
-        let mut parts = vec![Part {
-            request,
-            chunks: self.size.chunks,
-            spans: self.size.spans,
-        }];
+        let mut parts = vec![Part { request, count }];
         let mut last = None;
         let mut refusal: Option<Failure> = None;
         while let Some(part) = parts.pop() {
@@ -137,24 +136,17 @@ impl Delivery {
             {
                 // No time is left for it: it is lost for what the whole was refused for.
                 self.outcome().failures.push(Failure {
-                    spans: part.spans,
+                    spans: part.count.spans,
                     ..refusal.clone()
                 });
                 continue;
             }
             match self.deliver(&part, &mut deadline).await {
                 Ok(answer) => {
-                    let accepted = Accepted {
-                        chunks: part.chunks,
-                        spans: part.spans,
-                        bytes: part.request.body().len(),
-                        body: text(&answer),
-                        agent_state: agent_state(&answer),
-                    };
-                    self.outcome().accepted.push(accepted);
+                    self.accept(&part, &answer);
                     last = Some(answer);
                 }
-                Err(failure) => match split_refused(&part, &failure) {
+                Err(failure) => match self.split_refused(&part, &failure) {
                     Some([first, second]) => {
                         parts.extend([second, first]);
                         refusal = Some(failure);
@@ -170,6 +162,33 @@ impl Delivery {
                 pending().await
             }
         }
+    }
+
+    fn accept(&self, part: &Part, answer: &Response<Bytes>) {
+        let mut count = part.count;
+        let mut outcome = self.outcome();
+        if self.config.otlp.is_some()
+            && let Some(partial) = partial_success(answer, part.count.spans)
+        {
+            let PartialSuccess { rejected, .. } = partial;
+            // Which ones is not said: each may be of another chunk.
+            let (chunks, spans) = (rejected, rejected);
+            count = count - Count { chunks, spans };
+            outcome.failures.push(self.rejected(partial, answer));
+        }
+        outcome.accepted.push(Accepted {
+            count,
+            bytes: part.request.body().len(),
+            body: text(answer),
+            agent_state: agent_state(answer),
+        });
+    }
+
+    /// Returns the halves of a part that was too large as a whole, if it can be divided.
+    fn split_refused(&self, part: &Part, failure: &Failure) -> Option<[Part; 2]> {
+        (failure.loss == Loss::TooLarge && self.config.otlp.is_none())
+            .then(|| part.halves())
+            .flatten()
     }
 
     /// Makes the request until it is accepted, can't be, or the time is over.
@@ -188,7 +207,7 @@ impl Delivery {
             let (attempt, permit) = tokio::select! {
                 biased;
                 head = late.head() => {
-                    let limit = Instant::now() + self.config.agent_timeout;
+                    let limit = Instant::now() + self.config.request_timeout();
                     (Ok(self.read(part, head, late.began, limit).await), None)
                 }
                 permit = self.permit(next_attempt, deadline) => {
@@ -260,7 +279,7 @@ impl Delivery {
         deadline: &mut Deadline,
     ) -> Result<Response<Bytes>, String> {
         let began = Instant::now();
-        let limit = began + self.config.agent_timeout;
+        let limit = began + self.config.request_timeout();
         let http = Arc::clone(&self.http);
         let request = part.request.clone();
         // A name cannot be looked up where no thread can be had: the HTTP library panics then.
@@ -307,8 +326,8 @@ impl Delivery {
     fn note_request(&self, part: &Part, status: Option<StatusCode>, began: Instant) {
         self.tracker.requested(RequestOutcome {
             status: status.map(|status| status.as_u16()),
-            chunks: part.chunks,
-            spans: part.spans,
+            chunks: part.count.chunks,
+            spans: part.count.spans,
             bytes: part.request.body().len(),
             duration: began.elapsed(),
         });
@@ -317,59 +336,55 @@ impl Delivery {
     fn refused(&self, part: &Part, answer: &Response<Bytes>) -> Failure {
         let status = answer.status();
         let body = text(answer);
-        let shown = printable(&self.config.redact(&body), SHOWN_CHARS);
-        let agent = &self.config.agent_url;
-        let hint = match status {
-            StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE => NEEDED_AGENT,
+        let shown = self.shown(&body);
+        let receiver = self.config.receiver();
+        let hint = match (status, &self.config.otlp) {
+            (StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE, None) => NEEDED_AGENT,
+            (StatusCode::NOT_FOUND, Some(_)) => NEEDED_PATH,
             _ => "",
         };
         Failure {
-            spans: part.spans,
+            spans: part.count.spans,
             loss: match status {
                 StatusCode::PAYLOAD_TOO_LARGE => Loss::TooLarge,
                 _ => Loss::Refused,
             },
-            detail: format!("the agent at {agent} answered {status}: {shown}{hint}"),
+            detail: format!("{receiver} answered {status}: {shown}{hint}"),
             answer: Some((status.as_u16(), body)),
         }
     }
 
-    fn unreachable(&self, part: &Part, cause: &str) -> Failure {
-        let agent = &self.config.agent_url;
+    fn rejected(&self, partial: PartialSuccess, answer: &Response<Bytes>) -> Failure {
+        let PartialSuccess { rejected, message } = partial;
+        let receiver = self.config.receiver();
+        let shown = self.shown(&message);
         Failure {
-            spans: part.spans,
+            spans: rejected,
+            loss: Loss::Refused,
+            detail: format!("{receiver} rejected {rejected} spans of a request: {shown}"),
+            answer: Some((answer.status().as_u16(), text(answer))),
+        }
+    }
+
+    fn unreachable(&self, part: &Part, cause: &str) -> Failure {
+        let receiver = self.config.receiver();
+        let cause = printable(cause, SHOWN_CHARS);
+        Failure {
+            spans: part.count.spans,
             loss: Loss::Unreachable,
-            detail: format!(
-                "the agent at {agent} cannot be reached: {}",
-                printable(cause, SHOWN_CHARS)
-            ),
+            detail: format!("{receiver} cannot be reached: {cause}"),
             answer: None,
         }
+    }
+
+    /// Returns what may be shown of a text in an answer.
+    fn shown(&self, text: &str) -> String {
+        printable(&self.config.redact(text), SHOWN_CHARS)
     }
 
     fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the halves of a part that was too large as a whole, unless it is a single chunk.
-fn split_refused(part: &Part, failure: &Failure) -> Option<[Part; 2]> {
-    if failure.loss != Loss::TooLarge || part.request.headers().get(TRACE_COUNT).is_none() {
-        return None;
-    }
-    let halves = split::halves(part.request.body())?;
-    Some(halves.map(|half| {
-        let mut request = part.request.clone();
-        *request.body_mut() = half.body;
-        request
-            .headers_mut()
-            .insert(TRACE_COUNT, HeaderValue::from(half.chunks));
-        Part {
-            request,
-            chunks: half.chunks,
-            spans: half.spans,
-        }
-    }))
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! The HTTP capability that the trace exporter is built with.
 
 use super::attempts::Delivery;
+use super::known_info;
+use super::side_requests::SideRequests;
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use libdd_capabilities::http::{BodySender, HttpClientCapability, HttpError, ResponseFuture};
 use libdd_capabilities::{LogWriterCapability, MaybeSend, SleepCapability};
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -13,39 +16,47 @@ use std::time::Duration;
 tokio::task_local! {
     /// The delivery that the current task drives.
     pub static DELIVERY: Arc<Delivery>;
+    /// Where clients that the current task makes send what is no payload.
+    pub static SIDE_REQUESTS: Arc<SideRequests>;
 }
 
-/// Hands requests made within [`Delivery::send`] to [`Delivery::run`].
+/// Tells the requests of a trace exporter apart:
 ///
-/// The only other request of the trace exporter as it is configured here is one for `/info`, of
-/// which it uses nothing but what client-side statistics and the v1 format need. It is answered
-/// here, without asking the agent, which [`AgentInfo`](super::agent_info::AgentInfo) does.
-#[derive(Clone, Debug)]
-pub struct AgentClient;
+/// - The payload, made within [`Delivery::send`], goes to [`Delivery::run`].
+/// - A question for `/info` is answered by [`known_info`], without asking the agent, which
+///   [`AgentInfo`](super::agent_info::AgentInfo) does.
+/// - Anything else, as statistics, goes to the [`SideRequests`] that the client was made within.
+#[derive(Clone)]
+pub struct AgentClient {
+    side_requests: Option<Arc<SideRequests>>,
+}
 
 impl HttpClientCapability for AgentClient {
     fn new_client() -> Self {
-        Self
+        let side_requests = SIDE_REQUESTS.try_with(Arc::clone).ok();
+        Self { side_requests }
     }
 
     fn new_periodic() -> Self {
-        Self
+        Self::new_client()
     }
 
     async fn request(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        match DELIVERY.try_with(Arc::clone) {
-            Ok(delivery) => Ok(delivery.run(request).await),
-            Err(_)
-                if request.method() == Method::GET && request.uri().path().ends_with("/info") =>
-            {
-                Ok(Response::new(Bytes::from_static(b"{}")))
-            }
-            Err(_) => Err(unsupported()),
+        let delivery = DELIVERY.try_with(Arc::clone).ok();
+        if let Some(delivery) = delivery.filter(|delivery| delivery.is_payload(&request)) {
+            return Ok(delivery.run(request).await);
+        }
+        if request.method() == Method::GET && request.uri().path().ends_with("/info") {
+            return Ok(Response::new(known_info::answer()));
+        }
+        match &self.side_requests {
+            Some(side_requests) => side_requests.take(request).await,
+            None => Err(unsupported()),
         }
     }
 
     fn request_streamed(&self, _: Request<()>) -> (BodySender, ResponseFuture) {
-        unimplemented!("the trace exporter sends v0.4 payloads whole")
+        unimplemented!("the trace exporter sends its payloads whole")
     }
 }
 
@@ -53,9 +64,15 @@ fn unsupported() -> HttpError {
     HttpError::InvalidRequest(io::Error::from(io::ErrorKind::Unsupported).into())
 }
 
+impl fmt::Debug for AgentClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AgentClient")
+    }
+}
+
 impl SleepCapability for AgentClient {
     fn new() -> Self {
-        Self
+        Self::new_client()
     }
 
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + MaybeSend {

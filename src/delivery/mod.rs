@@ -20,8 +20,13 @@ mod breaker;
 mod capability;
 mod deadline;
 mod http_client;
+mod known_info;
 mod late_answer;
+mod partial_success;
+mod payload;
 mod sender;
+mod side_requests;
 mod split;
+mod trace_exporter;
 
 pub use sender::start;

@@ -3,28 +3,25 @@
 use super::agent_info::AgentInfo;
 use super::attempts::Delivery;
 use super::breaker::Breaker;
-use super::capability::AgentClient;
+use super::capability::SIDE_REQUESTS;
 use super::http_client::{AgentConnections, HttpClient};
+use super::side_requests::SideRequests;
+use super::trace_exporter::{self, AgentExporter};
 use crate::config::Config;
-use crate::queue::{Payload, Queue};
+use crate::queue::{Count, Payload, Queue, Work};
 use crate::report::stats::Loss;
 use crate::runtime::Runtime;
-use crate::span::{self, AGENT_MAX_BYTES};
-use libdd_data_pipeline::trace_exporter::{TraceExporter, TraceExporterBuilder};
+use crate::span::{self, AGENT_MAX_BYTES, SpanBytes};
 use libdd_shared_runtime::BasicRuntime;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Longer than any delivery: the trace exporter's own timeout must not cut one off.
-const LIBRARY_TIMEOUT_MS: u64 = 400 * 24 * 3_600_000;
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Panics in a row, without a payload sent in between, after which the sender stops.
 const MAX_PANICS: u32 = 10;
 /// How long the trace exporter's workers may take to stop.
 const WORKERS_STOP: Duration = Duration::from_secs(5);
-
-type AgentExporter = TraceExporter<AgentClient, BasicRuntime>;
 
 /// What the payloads of one sender share.
 #[derive(Clone)]
@@ -35,6 +32,7 @@ struct Sender {
     http: Arc<dyn HttpClient>,
     breaker: Arc<Breaker>,
     info: Arc<AgentInfo>,
+    side_requests: Arc<SideRequests>,
 }
 
 /// Starts to send what is put into `queue`, until it is closed and empty.
@@ -54,6 +52,8 @@ impl Sender {
         http: Arc<dyn HttpClient>,
     ) -> Self {
         let info = AgentInfo::new(Arc::clone(&config), Arc::clone(&http));
+        let side_requests =
+            SideRequests::new(Arc::clone(&config), Arc::clone(&http), Arc::clone(&queue));
         Self {
             config,
             queue,
@@ -61,6 +61,7 @@ impl Sender {
             http,
             breaker: Arc::new(Breaker::new()),
             info: Arc::new(info),
+            side_requests,
         }
     }
 
@@ -87,7 +88,11 @@ impl Sender {
         let mut exporter = None;
         // Payloads wait for their retries side by side; the breaker lets one at a time to the agent.
         let mut deliveries = JoinSet::new();
-        while self.queue.due().await {
+        while let Some(work) = self.queue.due().await {
+            if let Work::Statistics(flush) = work {
+                deliveries.spawn(self.clone().flush_statistics(exporter.clone(), flush));
+                continue;
+            }
             self.breaker.ready().await;
             #[cfg(test)]
             assert_ne!(self.config.tracer.language.as_str(), "panic");
@@ -95,14 +100,7 @@ impl Sender {
             let Some(payload) = self.queue.take() else {
                 continue;
             };
-            self.info.keep_fresh();
-            if self.config.span_events.is_none() && payload.has_span_events() {
-                tokio::select! {
-                    () = self.info.first_answer() => {}
-                    // Time is short at the end.
-                    () = self.queue.closing() => {}
-                }
-            }
+            self.learn_of_agent(&payload).await;
             if exporter.is_none() {
                 match self.build_exporter().await {
                     Ok(built) => exporter = Some(Arc::new(built)),
@@ -119,44 +117,56 @@ impl Sender {
             }
         }
         while deliveries.join_next().await.is_some() {}
-        self.queue.finish("the exporter has been shut down");
         if let Some(exporter) = exporter.and_then(Arc::into_inner) {
             let _ = exporter.shutdown_async(Some(WORKERS_STOP)).await;
+            self.side_requests.settled().await;
+        }
+        self.queue.finish("the exporter has been shut down");
+    }
+
+    /// Asks the agent about itself when it is time to, and waits for its first answer if the form of the
+    /// payload depends on it.
+    async fn learn_of_agent(&self, payload: &Payload) {
+        if self.config.otlp.is_some() {
+            return;
+        }
+        self.info.keep_fresh();
+        let asks_for_events = self.config.span_events.is_none() && payload.has_span_events();
+        if self.config.stats || asks_for_events {
+            tokio::select! {
+                () = self.info.first_answer() => {}
+                // Time is short at the end.
+                () = self.queue.closing() => {}
+            }
         }
     }
 
     async fn deliver(self, exporter: Arc<AgentExporter>, mut payload: Payload) {
-        let typed_events = self.config.span_events;
-        let typed_events = typed_events.unwrap_or_else(|| self.info.span_events());
         let mut chunks = payload.take_chunks();
-        for chunk in &mut chunks {
-            span::prepare(chunk, typed_events);
-        }
-        let size = payload.size();
-        // The size is an upper bound; the exact length is worth its price only near the limit.
-        if size.wire > AGENT_MAX_BYTES
-            && let [chunk] = &chunks[..]
-        {
-            let bytes = span::encoded_len(chunk);
-            if bytes > AGENT_MAX_BYTES {
-                let spans = size.spans;
-                let detail = format!(
-                    "a trace of {spans} spans takes {bytes} bytes, the agent accepts {AGENT_MAX_BYTES}"
-                );
-                return payload.give_up(Loss::TooLarge, detail);
-            }
+        if let Err(detail) = self.prepare(&mut chunks, &payload) {
+            return payload.give_up(Loss::TooLarge, detail);
         }
         #[cfg(test)]
         assert_ne!(chunks[0][0].name, "panic");
+        let mut chunks = span::pool().wrap_chunks(chunks);
+        let all = Count::from(payload.size());
+        let sampled_out = match self.config.otlp {
+            Some(_) => span::drop_unsampled(&mut chunks),
+            None => Count::default(),
+        };
+        if self.config.stats {
+            self.info.show().await;
+        }
         let delivery = Delivery::new(
             self.config,
             self.http,
             self.breaker,
             payload.tracker(),
-            size,
+            all - sampled_out,
         );
-        let exporting = exporter.send_trace_chunks_async(span::pool().wrap_chunks(chunks));
-        let outcome = delivery.send(exporting).await;
+        let exporting = exporter.send_trace_chunks_async(chunks);
+        let mut outcome = delivery.send(exporting).await;
+        outcome.sampled_out += sampled_out;
         span::reclaim_spans();
         for accepted in &outcome.accepted {
             self.info.note_state(accepted.agent_state.clone());
@@ -164,31 +174,55 @@ impl Sender {
         payload.settle(outcome);
     }
 
+    /// Makes spans ready for their format.
+    ///
+    /// # Errors
+    /// When they are a single chunk that is too large: how large.
+    fn prepare(&self, chunks: &mut [Vec<SpanBytes>], payload: &Payload) -> Result<(), String> {
+        match &self.config.otlp {
+            Some(otlp) => {
+                let left_out = span::prepare_for_otlp(chunks, otlp.protocol);
+                if let Some(example) = &left_out.example {
+                    payload.tracker().left_out(left_out.values, example);
+                }
+            }
+            None => {
+                let typed_events = self.config.span_events;
+                let typed_events = typed_events.unwrap_or_else(|| self.info.span_events());
+                for chunk in &mut *chunks {
+                    span::prepare(chunk, typed_events);
+                }
+            }
+        }
+        // The size is an upper bound; the exact length is worth its price only near the limit.
+        let size = payload.size();
+        if size.wire > AGENT_MAX_BYTES
+            && let [chunk] = chunks
+        {
+            let bytes = span::encoded_len(chunk);
+            if bytes > AGENT_MAX_BYTES {
+                let spans = size.spans;
+                return Err(format!(
+                    "a trace of {spans} spans takes {bytes} bytes, the agent accepts {AGENT_MAX_BYTES}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the statistics that were computed so far.
+    async fn flush_statistics(self, exporter: Option<Arc<AgentExporter>>, flush: u64) {
+        if let Some(exporter) = exporter {
+            exporter.flush_client_side_stats_async().await;
+            self.side_requests.settled().await;
+        }
+        self.queue.statistics_flushed(flush);
+    }
+
     async fn build_exporter(&self) -> Result<AgentExporter, String> {
-        let config = &self.config;
-        let mut builder = TraceExporterBuilder::new();
-        builder
-            .set_shared_runtime(Arc::clone(&self.workers))
-            .set_restart_after_fork(false)
-            .set_url(config.agent_url.as_str())
-            .set_connection_timeout(Some(LIBRARY_TIMEOUT_MS))
-            .enable_agent_rates_payload_version()
-            .set_language(config.tracer.language.as_str())
-            .set_language_version(config.tracer.language_version.as_str())
-            .set_language_interpreter(config.tracer.interpreter.as_str())
-            .set_language_interpreter_vendor(config.tracer.interpreter_vendor.as_str())
-            .set_tracer_version(config.tracer.version.as_str());
-        if config.client_computed_top_level {
-            builder.set_client_computed_top_level();
-        }
-        if config.client_computed_stats {
-            builder.set_client_computed_stats();
-        }
-        if let Some(token) = &config.test_session_token {
-            builder.set_test_session_token(token.as_str());
-        }
-        let exporter = builder.build_async::<AgentClient>().await;
-        exporter.map_err(|error| error.to_string())
+        let building = trace_exporter::build(&self.config, Arc::clone(&self.workers));
+        let side_requests = Arc::clone(&self.side_requests);
+        SIDE_REQUESTS.scope(side_requests, building).await
     }
 }
 

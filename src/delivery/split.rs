@@ -1,8 +1,10 @@
-//! Cuts an encoded v0.4 payload in two, between chunks, without decoding it.
+//! Counts the chunks and spans of an encoded v0.4 payload, and cuts it in two between chunks, without
+//! decoding it.
 //!
 //! The trace exporter owns the spans until its send ends, so that a refused payload cannot be encoded
 //! again in parts.
 
+use crate::queue::Count;
 use bytes::Bytes;
 use rmp::Marker;
 use rmp::decode::{read_array_len, read_marker};
@@ -12,8 +14,18 @@ use rmp::encode::{ByteBuf, write_array_len};
 #[derive(Debug, PartialEq)]
 pub struct Half {
     pub body: Bytes,
-    pub chunks: usize,
-    pub spans: usize,
+    pub count: Count,
+}
+
+/// Returns the number of chunks and spans of a payload, or `None` if it is not in the v0.4 format.
+pub fn count(body: &Bytes) -> Option<Count> {
+    let mut rest = &body[..];
+    let chunks = read_array_len(&mut rest).ok()? as usize;
+    let mut spans = 0;
+    for _ in 0..chunks {
+        spans += skip_chunk(&mut rest)?;
+    }
+    Some(Count { chunks, spans })
 }
 
 /// Returns two payloads of about the same size that together hold the chunks of `body`, in their
@@ -33,9 +45,7 @@ pub fn halves(body: &Bytes) -> Option<[Half; 2]> {
         if first.is_none() && chunk > 0 && (position >= middle || chunk + 1 == chunks) {
             first = Some((position, chunk, spans));
         }
-        let length = read_array_len(&mut rest).ok()?;
-        (0..length).try_for_each(|_| skip(&mut rest))?;
-        spans += length as usize;
+        spans += skip_chunk(&mut rest)?;
     }
     let (position, first_chunks, first_spans) = first?;
     let half = |bytes: &[u8], chunks: usize, spans| {
@@ -46,8 +56,7 @@ pub fn halves(body: &Bytes) -> Option<[Half; 2]> {
         half.extend_from_slice(bytes);
         Half {
             body: half.into(),
-            chunks,
-            spans,
+            count: Count { chunks, spans },
         }
     };
     Some([
@@ -58,6 +67,13 @@ pub fn halves(body: &Bytes) -> Option<[Half; 2]> {
             spans - first_spans,
         ),
     ])
+}
+
+/// Moves past a chunk. Returns the number of its spans.
+fn skip_chunk(rest: &mut &[u8]) -> Option<usize> {
+    let length = read_array_len(rest).ok()?;
+    (0..length).try_for_each(|_| skip(rest))?;
+    Some(length as usize)
 }
 
 /// Moves past one value. Nested values are counted instead of recursed into, so that no depth
@@ -145,13 +161,22 @@ mod tests {
             let mut seen = Vec::new();
             for half in [first, second] {
                 let (chunks, _) = msgpack_decoder::v04::from_slice(&half.body).unwrap();
-                assert_eq!(chunks.len(), half.chunks);
-                assert_eq!(chunks.iter().map(Vec::len).sum::<usize>(), half.spans);
-                assert!(half.chunks > 0);
+                assert_eq!(chunks.len(), half.count.chunks);
+                assert_eq!(chunks.iter().map(Vec::len).sum::<usize>(), half.count.spans);
+                assert!(half.count.chunks > 0);
                 seen.extend(chunks.iter().map(Vec::len));
             }
             assert_eq!(seen, lengths);
         }
+    }
+
+    #[test]
+    fn chunks_and_spans_are_counted() {
+        for lengths in [&[][..], &[1], &[3, 1, 20]] {
+            let (chunks, spans) = (lengths.len(), lengths.iter().sum());
+            assert_eq!(count(&payload(lengths)), Some(Count { chunks, spans }));
+        }
+        assert_eq!(count(&Bytes::from_static(b"nonsense")), None);
     }
 
     #[test]

@@ -66,28 +66,39 @@ impl Payload {
 
     /// Counts what became of all of it.
     pub fn settle(mut self, outcome: Outcome) {
-        let Outcome { accepted, failures } = outcome;
+        let Outcome {
+            accepted,
+            mut failures,
+            sampled_out,
+        } = outcome;
         let mut state = self.queue.lock();
         if !Self::release(&mut self.size, self.first, &mut state) {
             return;
         }
         for accepted in &accepted {
-            state.stats.spans_sent += accepted.spans as u64;
+            state.stats.spans_sent += accepted.count.spans as u64;
             state.stats.payloads_sent += 1;
             state.stats.bytes_sent += accepted.bytes as u64;
         }
+        state.stats.spans_sampled_out += sampled_out.spans as u64;
+        // A payload without spans tells the agent of unsampled ones alone.
+        failures.retain(|failure| failure.spans > 0);
         for failure in &failures {
             let spans = failure.spans as u64;
             self.queue
                 .count_lost(&mut state, spans, failure.loss, &failure.detail);
         }
-        if failures.is_empty() {
+        if failures.is_empty() && !accepted.is_empty() {
             state.loss_log.sent();
             self.queue.note_lines(&state);
         }
         drop(state);
-        for Accepted { body, chunks, .. } in accepted {
+        if sampled_out.chunks > 0 {
+            self.respond(PartOutcome::SampledOut(sampled_out.chunks));
+        }
+        for Accepted { body, count, .. } in accepted {
             self.queue.rates.update(&body);
+            let chunks = count.chunks;
             self.respond(PartOutcome::Accepted { body, chunks });
         }
         for failure in failures {
@@ -169,6 +180,14 @@ impl Tracker {
             payload.encoded += bytes;
             state.stats.in_flight.memory += bytes;
         }
+    }
+
+    /// Values of spans are left out, which the receiver's format has no room for.
+    pub fn left_out(&self, values: usize, example: &str) {
+        let mut state = self.queue.lock();
+        state.stats.values_left_out += values as u64;
+        state.loss_log.left_out(example);
+        self.queue.note_lines(&state);
     }
 
     /// A request is made again.

@@ -10,6 +10,7 @@
 //! - [`push`]: what is taken, and what is given up, when the queue is full.
 //! - [`take`]: when chunks are due, and which of them share a request.
 //! - [`in_flight`]: what becomes of a payload.
+//! - [`statistics`]: when those that are computed on the way are sent.
 //! - [`waiter`]: how threads wait for that.
 //! - [`lost_sender`]: what happens if the sender cannot be woken any more.
 
@@ -19,14 +20,16 @@ mod lost_sender;
 mod outcome;
 mod push;
 mod reply;
+mod statistics;
 mod take;
 mod waiter;
 
 pub(crate) use in_flight::{Payload, Tracker};
 pub use interrupt::Interrupt;
-pub(crate) use outcome::{Accepted, Failure, Outcome};
+pub(crate) use outcome::{Accepted, Count, Failure, Outcome};
 pub use reply::{PartOutcome, SendOutcome};
 pub(crate) use reply::{ReplySlot, Responder};
+pub(crate) use take::Work;
 pub(crate) use waiter::WaitFor;
 pub use waiter::Waiter;
 
@@ -37,6 +40,7 @@ use crate::report::rates::Rates;
 use crate::report::stats::{Loss, RequestOutcome, RequestOutcomes, SendTimes, Stats};
 use crate::span::Chunk;
 use in_flight::InFlight;
+use statistics::Flushes;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -49,14 +53,17 @@ use tokio::time::Instant;
 const SEND_EARLY_BYTES: usize = 1024 * 1024;
 
 pub struct Queue {
-    /// Address of the agent, for messages.
-    agent: String,
+    /// Where spans are sent, for messages.
+    address: String,
     max_spans: usize,
     max_bytes: usize,
     when_full: WhenFull,
-    max_payload_bytes: usize,
+    /// Bound of a payload, as of its v0.4 form.
+    max_payload_wire: usize,
     flush_interval: Duration,
     shutdown_timeout: Duration,
+    /// Whether statistics may be computed from the spans.
+    has_statistics: bool,
     state: Mutex<State>,
     /// Wakes the sender.
     work: Notify,
@@ -83,6 +90,7 @@ struct State {
     in_flight: Vec<InFlight>,
     /// Threads to be woken when a payload is settled.
     waiters: Vec<Thread>,
+    flushes: Flushes,
     /// Whether no more chunks are taken, and the sender ends once the queue is empty.
     closing: bool,
     /// Why nothing more is sent, once that is so.
@@ -114,13 +122,14 @@ impl State {
 impl Queue {
     pub fn new(config: &Config) -> Self {
         Self {
-            agent: config.agent_url.to_string(),
+            address: config.url().to_string(),
             max_spans: config.max_queue_spans,
             max_bytes: config.max_queue_bytes,
             when_full: config.when_full,
-            max_payload_bytes: config.max_payload_bytes,
+            max_payload_wire: config.max_payload_wire(),
             flush_interval: config.flush_interval,
             shutdown_timeout: config.shutdown_timeout,
+            has_statistics: config.stats,
             state: Mutex::default(),
             work: Notify::new(),
             closing: watch::Sender::new(false),
@@ -136,11 +145,15 @@ impl Queue {
         &self.rates
     }
 
-    /// Has all chunks queued so far sent at once. The returned wait is over when they are settled.
+    /// Has all chunks queued so far sent at once, and statistics of them. The returned wait is over when
+    /// they are settled.
     pub fn flush(self: &Arc<Self>) -> Waiter {
         let mut state = self.lock();
         state.urgent = state.next_number;
-        let goal = WaitFor::Settled(state.next_number);
+        let goal = WaitFor::Settled {
+            chunks: state.next_number,
+            statistics: self.ask_for_statistics(&mut state),
+        };
         drop(state);
         self.wake_sender(|queue| queue.work.notify_one());
         Waiter::new(Arc::clone(self), goal)
@@ -212,9 +225,9 @@ impl Queue {
         // Spans are sent in turn, so that the last ones are lost first.
         let spans = state.stats.unsettled().min(since);
         let cause = state.loss_log.current().unwrap_or("no answer yet");
-        let agent = &self.agent;
+        let address = &self.address;
         (spans > 0).then(|| {
-            format!("{spans} spans are lost: the process ends, on their way to {agent} ({cause})")
+            format!("{spans} spans are lost: the process ends, on their way to {address} ({cause})")
         })
     }
 

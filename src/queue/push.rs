@@ -127,7 +127,7 @@ impl Queue {
         responder: Option<Arc<Responder>>,
     ) {
         #[cfg(test)]
-        assert_ne!(self.agent, "http://panic");
+        assert_ne!(self.address, "http://panic");
         let had_enough = state.has_enough();
         let was_empty = state.queued.is_empty();
         for chunk in chunks {

@@ -9,26 +9,30 @@ pub(crate) type ReplySlot = Arc<OnceLock<SendOutcome>>;
 /// What became of a synchronous send.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SendOutcome {
-    /// The first loss, or else the agent's last answer.
+    /// The first loss, or else the last answer, if there was one.
     pub result: PartOutcome,
-    /// Chunks that the agent accepted.
+    /// Chunks that were accepted.
     pub accepted: usize,
+    /// Chunks that were left out on purpose, since they are not sampled.
+    pub sampled_out: usize,
 }
 
 /// What became of a synchronous send, or of a part of it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PartOutcome {
-    /// The agent accepted it.
+    /// It was accepted.
     Accepted {
         /// Body of the answer.
         body: String,
         chunks: usize,
     },
+    /// So many chunks were left out on purpose.
+    SampledOut(usize),
     /// It is lost.
     Lost {
         loss: Loss,
         detail: String,
-        /// Status of the agent's answer, if there was one.
+        /// Status of the answer, if there was one.
         status: Option<u16>,
         /// Body of the answer, empty if there was none.
         body: String,
@@ -58,6 +62,7 @@ pub struct Responder {
 struct Parts {
     result: Option<PartOutcome>,
     accepted: usize,
+    sampled_out: usize,
 }
 
 impl Responder {
@@ -70,10 +75,18 @@ impl Responder {
 
     pub fn add(&self, part: PartOutcome) {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let PartOutcome::Accepted { chunks, .. } = &part {
-            parts.accepted += chunks;
+        match &part {
+            PartOutcome::Accepted { chunks, .. } => parts.accepted += chunks,
+            PartOutcome::SampledOut(chunks) => parts.sampled_out += chunks,
+            PartOutcome::Lost { .. } => {}
         }
-        if !matches!(parts.result, Some(PartOutcome::Lost { .. })) {
+        // The first loss stands, and an answer says more than that none was needed.
+        let replaces = match (&parts.result, &part) {
+            (Some(PartOutcome::Lost { .. }), _) => false,
+            (Some(PartOutcome::Accepted { .. }), PartOutcome::SampledOut(_)) => false,
+            _ => true,
+        };
+        if replaces {
             parts.result = Some(part);
         }
     }
@@ -89,6 +102,7 @@ impl Drop for Responder {
         let _ = self.slot.set(SendOutcome {
             result: parts.result.take().unwrap_or_else(unsent),
             accepted: parts.accepted,
+            sampled_out: parts.sampled_out,
         });
     }
 }
@@ -112,8 +126,25 @@ mod tests {
         assert_eq!(slot.get(), None);
         second.add(accepted("2", 3));
         drop(second);
-        let (result, accepted) = (accepted("2", 3), 5);
-        assert_eq!(slot.get(), Some(&SendOutcome { result, accepted }));
+        let outcome = SendOutcome {
+            result: accepted("2", 3),
+            accepted: 5,
+            sampled_out: 0,
+        };
+        assert_eq!(slot.get(), Some(&outcome));
+    }
+
+    #[test]
+    fn an_answer_is_the_result_rather_than_that_chunks_were_sampled_out() {
+        let slot = ReplySlot::default();
+        let responder = Responder::new(Arc::clone(&slot));
+        responder.add(PartOutcome::SampledOut(2));
+        responder.add(accepted("1", 3));
+        responder.add(PartOutcome::SampledOut(4));
+        drop(responder);
+        let outcome = slot.get().unwrap();
+        assert_eq!(outcome.result, accepted("1", 3));
+        assert_eq!((outcome.accepted, outcome.sampled_out), (3, 6));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use crate::span::{AGENT_MAX_BYTES, Size};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// When there is something to send.
+/// When there is something to do.
 enum Due {
-    Now,
+    Now(Work),
     At(Instant),
     /// Nothing is queued.
     Unknown,
@@ -16,13 +16,23 @@ enum Due {
     Never,
 }
 
+/// What there is to do for the sender.
+#[derive(Debug, PartialEq)]
+pub enum Work {
+    /// Chunks are to be sent.
+    Payload,
+    /// Statistics of what was taken so far are to be sent, by the flush of this number.
+    Statistics(u64),
+}
+
 impl Queue {
-    /// Waits until chunks are due to be sent. Returns `false` when the queue is closed and empty.
-    pub async fn due(&self) -> bool {
+    /// Waits until chunks or statistics are due to be sent. Returns `None` when the queue is closed and
+    /// empty.
+    pub async fn due(&self) -> Option<Work> {
         loop {
             match self.next_due() {
-                Due::Now => return true,
-                Due::Never => return false,
+                Due::Now(work) => return Some(work),
+                Due::Never => return None,
                 Due::At(due) => tokio::select! {
                     () = self.work.notified() => {}
                     () = tokio::time::sleep_until(due) => {}
@@ -33,7 +43,11 @@ impl Queue {
     }
 
     fn next_due(&self) -> Due {
-        let state = self.lock();
+        let mut state = self.lock();
+        let has_urgent = state.first_number() < state.urgent;
+        if !has_urgent && let Some(flush) = state.flushes.begin() {
+            return Due::Now(Work::Statistics(flush));
+        }
         let Some(oldest) = state.oldest else {
             return match state.closing {
                 true => Due::Never,
@@ -41,9 +55,9 @@ impl Queue {
             };
         };
         let due = oldest + self.flush_interval;
-        let is_urgent = state.closing || state.first_number() < state.urgent || state.has_enough();
+        let is_urgent = state.closing || has_urgent || state.has_enough();
         match is_urgent || Instant::now() >= due {
-            true => Due::Now,
+            true => Due::Now(Work::Payload),
             false => Due::At(due),
         }
     }
@@ -59,7 +73,7 @@ impl Queue {
         let mut responder: Option<Arc<Responder>> = None;
         while let Some(next) = state.queued.front() {
             let bytes = size.wire + next.chunk.size.wire;
-            let fits = bytes <= self.max_payload_bytes.min(AGENT_MAX_BYTES);
+            let fits = bytes <= self.max_payload_wire.min(AGENT_MAX_BYTES);
             let joins = fits && same_send(&responder, &next.responder);
             if !joins && !chunks.is_empty() {
                 break;

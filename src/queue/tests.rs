@@ -38,8 +38,7 @@ fn take_all(queue: &Arc<Queue>) -> Vec<Vec<usize>> {
 fn accepted(payload: &Payload) -> Outcome {
     let size = payload.size();
     let accepted = Accepted {
-        chunks: size.chunks,
-        spans: size.spans,
+        count: size.into(),
         bytes: 100,
         body: "{}".into(),
         agent_state: None,
@@ -58,7 +57,7 @@ fn dropped(queue: &Queue, loss: Loss) -> u64 {
 fn assert_adds_up(queue: &Queue) {
     let stats = queue.stats();
     let held = (stats.queued.spans + stats.in_flight.spans) as u64;
-    let settled = stats.spans_sent + stats.dropped.iter().sum::<u64>();
+    let settled = stats.spans_sent + stats.spans_sampled_out + stats.dropped.iter().sum::<u64>();
     assert_eq!(stats.spans_exported, settled + held, "{stats:?}");
     assert_eq!(stats.unsettled(), held);
 }
@@ -350,7 +349,7 @@ mod timing {
     /// Returns after how many milliseconds chunks are due.
     async fn due_after(queue: &Queue) -> u128 {
         let began = Instant::now();
-        assert!(queue.due().await);
+        assert_eq!(queue.due().await, Some(Work::Payload));
         began.elapsed().as_millis()
     }
 
@@ -415,9 +414,9 @@ mod timing {
         let queue = queue(|_| ());
         queue.push(chunks(&[1]), None);
         queue.close();
-        assert!(queue.due().await);
+        assert_eq!(queue.due().await, Some(Work::Payload));
         drop(queue.take());
-        assert!(!queue.due().await);
+        assert_eq!(queue.due().await, None);
     }
 }
 

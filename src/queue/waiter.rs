@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 /// What a thread waits for.
 pub(crate) enum WaitFor {
-    /// All chunks below this number are accounted for.
-    Settled(u64),
+    /// All chunks below a number are accounted for, and a flush of statistics is over.
+    Settled {
+        chunks: u64,
+        statistics: u64,
+    },
     Reply(ReplySlot),
     /// The queue was closed and has run empty.
     Finished,
@@ -94,9 +97,11 @@ impl Waiter {
 
     fn is_over(&self, state: &State) -> bool {
         match &self.goal {
-            WaitFor::Settled(number) => {
+            WaitFor::Settled { chunks, statistics } => {
                 let mut in_flight = state.in_flight.iter();
-                state.first_number() >= *number && in_flight.all(|payload| payload.first >= *number)
+                state.first_number() >= *chunks
+                    && in_flight.all(|payload| payload.first >= *chunks)
+                    && (state.flushes.is_done(*statistics) || state.finished.is_some())
             }
             WaitFor::Reply(slot) => slot.get().is_some(),
             WaitFor::Finished => state.finished.is_some(),

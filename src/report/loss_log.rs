@@ -19,6 +19,8 @@ pub struct LossLog {
     outage: Option<String>,
     /// Whether it was told that values are left out.
     left_out: bool,
+    /// Requests with statistics lost since one was accepted.
+    statistics: u64,
     lines: Lines,
 }
 
@@ -77,6 +79,26 @@ impl LossLog {
         }
     }
 
+    /// Notes statistics that are lost.
+    pub fn statistics_lost(&mut self, detail: &str) {
+        self.statistics += 1;
+        if self.statistics == 1 {
+            self.lines.push(&format!(
+                "Statistics of spans are being lost: {detail}. Further losses are counted as stats_payloads_dropped."
+            ));
+        }
+    }
+
+    /// Notes that statistics reached the agent.
+    pub fn statistics_sent(&mut self) {
+        let lost = std::mem::take(&mut self.statistics);
+        if lost > 0 {
+            self.lines.push(&format!(
+                "Statistics of spans reach the agent again; {lost} requests with them were lost."
+            ));
+        }
+    }
+
     /// Returns the latest failure, unless spans have reached the agent for a while since.
     pub fn current(&self) -> Option<&str> {
         self.current.as_ref().map(|current| current.detail.as_str())
@@ -122,6 +144,20 @@ mod tests {
         let lines = log.take_lines();
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains("meta[\"a\"]: expected"), "{lines:?}");
+    }
+
+    #[test]
+    fn losses_of_statistics_are_told_when_they_begin_and_when_they_are_over() {
+        let mut log = LossLog::default();
+        log.statistics_sent();
+        log.statistics_lost("no");
+        log.statistics_lost("no");
+        log.statistics_sent();
+        log.statistics_sent();
+        let lines = log.take_lines();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("Statistics of spans are being lost: no."));
+        assert!(lines[1].contains("2 requests"), "{lines:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -44,8 +44,8 @@ impl Loss {
 
 /// Counts of this process since the exporter was created.
 ///
-/// At every moment `spans_exported` is the sum of `spans_sent`, `dropped`, `queued.spans` and
-/// `in_flight.spans`.
+/// At every moment `spans_exported` is the sum of `spans_sent`, `spans_sampled_out`, `dropped`,
+/// `queued.spans` and `in_flight.spans`.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     /// Chunks waiting in the queue now.
@@ -54,14 +54,20 @@ pub struct Stats {
     pub in_flight: Size,
     /// Spans handed over, taken or not.
     pub spans_exported: u64,
-    /// Spans in payloads that the agent accepted.
+    /// Spans in payloads that were accepted.
     pub spans_sent: u64,
+    /// Spans left out on purpose: of unsampled traces, which nobody needs.
+    pub spans_sampled_out: u64,
     /// Spans lost, by [`Loss`].
     pub dropped: [u64; Loss::ALL.len()],
     /// Requests that the agent accepted.
     pub payloads_sent: u64,
     /// Bytes of the bodies of these requests.
     pub bytes_sent: u64,
+    /// Requests with statistics that the agent accepted.
+    pub stats_payloads_sent: u64,
+    /// Requests with statistics that are lost.
+    pub stats_payloads_dropped: u64,
     /// Requests made again after a failed one.
     pub retries: u64,
     /// Median time from a request to its answer, over the latest requests.
@@ -77,9 +83,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Returns the number of spans that are neither sent nor lost yet.
+    /// Returns the number of spans that nothing has become of yet.
     pub fn unsettled(&self) -> u64 {
-        self.spans_exported - self.spans_sent - self.dropped.iter().sum::<u64>()
+        self.spans_exported
+            - self.spans_sent
+            - self.spans_sampled_out
+            - self.dropped.iter().sum::<u64>()
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod events_json;
+mod otlp;
 mod pool;
 mod prepare;
 mod size;
@@ -13,6 +14,7 @@ pub use libdd_trace_utils::span::v04::{
     AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes, SpanLinkBytes,
     VecMap,
 };
+pub use otlp::{drop_unsampled, prepare_for_otlp};
 pub use pool::{pool, reclaim_spans, take_spans};
 pub use prepare::{encoded_len, prepare};
 pub use size::{Size, span_memory};

@@ -4,7 +4,8 @@ require "uri"
 
 module Datadog
   module NativeExport
-    # Where the agent is, by the variables that all Datadog tracers read.
+    # Where the agent or the OTLP collector is and what the application is called, by the variables that all Datadog
+    # tracers or all OpenTelemetry SDKs read.
     module Environment
       DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
       DEFAULT_HOST = "127.0.0.1"
@@ -14,6 +15,8 @@ module Datadog
       # `sockaddr_un` holds 108 bytes with the closing NUL.
       LONGEST_SOCKET_PATH = 107
       private_constant :DEFAULT_HOST, :DEFAULT_PORT, :HOST, :LONGEST_SOCKET_PATH
+
+      autoload :OTLP, "datadog/native_export/environment/otlp"
 
       class << self
         # Reads where the agent is as dd-trace-rb does. A variable that can't be used is ignored.
@@ -31,6 +34,31 @@ module Datadog
           port = port(port, &warn)
           from_url(url, &warn) || default_socket(host, port) || "http://#{host || DEFAULT_HOST}:#{port || DEFAULT_PORT}"
         end
+
+        # Reads where traces are sent by OTLP, for an exporter that is to send them there:
+        # `Exporter.new(**Environment.otlp_options)`. By itself it does so only where {.otlp?} says so.
+        #
+        # @param env [Hash{String => String}]
+        # @yieldparam warning [String] why a variable is ignored, naming it
+        # @return [Hash{Symbol => Object}] `otlp_endpoint`, by default `http://localhost:4318/v1/traces`, and of the other
+        #   `otlp_` options of {Exporter#initialize} those that the environment has
+        def otlp_options(env = ENV, &warn) = OTLP.new(env, &warn).options
+
+        # @param env [Hash{String => String}]
+        # @return [Boolean] whether `OTEL_TRACES_EXPORTER` has `otlp` among its names
+        def otlp?(env = ENV) = OTLP.new(env).selected?
+
+        # @param env [Hash{String => String}]
+        # @return [Hash{Symbol => String}] `service`, `env`, `version` and `git_commit_sha`, those that are set
+        def application(env = ENV)
+          read = ->(*names) { names.map { |name| env[name].to_s.strip }.find { |text| !text.empty? } }
+          { service: read["DD_SERVICE", "OTEL_SERVICE_NAME"], env: read["DD_ENV"], version: read["DD_VERSION"],
+            git_commit_sha: read["DD_GIT_COMMIT_SHA"] }.compact
+        end
+
+        # @param env [Hash{String => String}]
+        # @return [Boolean] whether `DD_TRACE_STATS_COMPUTATION_ENABLED` is `true` or `1`
+        def stats?(env = ENV) = %w[true 1].include?(env["DD_TRACE_STATS_COMPUTATION_ENABLED"].to_s.strip.downcase)
 
         private
 

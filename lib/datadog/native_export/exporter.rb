@@ -18,7 +18,10 @@ module Datadog
       #   @return [Boolean] whether {#shutdown} was called
       #
       # @!method agent_url
-      #   @return [String] the URL traces are sent to
+      #   @return [String] the URL of the agent, which traces are sent to unless there is an {#otlp_endpoint}
+      #
+      # @!method otlp_endpoint
+      #   @return [String, nil] the URL of the OTLP collector that traces are sent to; nil for the agent
       #
       # @!method stats
       #   Counts since the exporter was created, in this process. {file:docs/operations.md} explains each of them.
@@ -54,14 +57,30 @@ module Datadog
       # @param span_events [Boolean, nil]
       # @param client_computed_top_level [Boolean]
       # @param client_computed_stats [Boolean]
+      # @param stats [Boolean, nil] nil for what the environment says, see {Environment.stats?}
+      # @param service [String, nil] this and the next three: nil for {Environment.application}
+      # @param env [String, nil]
+      # @param version [String, nil]
+      # @param git_commit_sha [String, nil]
+      # @param hostname [String, nil]
+      # @param runtime_id [String, nil] nil for a random one, which each process has
+      # @param otlp_endpoint [String, nil] nil for the agent, unless {Environment.otlp?} and no `agent_url` is given
+      # @param otlp_protocol ["http/protobuf", "http/json", nil] this and the next two: nil for what the environment
+      #   says, see {Environment.otlp_options}
+      # @param otlp_headers [Hash{String => String}, nil]
+      # @param otlp_timeout [Numeric, nil] seconds
       # @param test_session_token [String, nil]
       # @raise [ConfigurationError] if a value can't be used; the message names the option
       def initialize(agent_url: nil, agent_timeout: 3, flush_interval: 1, shutdown_timeout: 1,
                      max_queue_spans: MAX_QUEUE_SPANS, max_queue_bytes: 64 * 1024 * 1024, when_full: :drop_newest,
                      max_payload_bytes: 5 * 1024 * 1024, retry_deadline: 10, logger: nil,
                      tracer_version: VERSION, headers: {}, span_events: nil, client_computed_top_level: false,
-                     client_computed_stats: false, test_session_token: nil)
+                     client_computed_stats: false, stats: nil, service: nil, env: nil, version: nil,
+                     git_commit_sha: nil, hostname: nil, runtime_id: nil, otlp_endpoint: nil, otlp_protocol: nil,
+                     otlp_headers: nil, otlp_timeout: nil, test_session_token: nil)
         warnings = []
+        receiver = Receiver.new({ agent_url:, stats:, client_computed_stats:, otlp_endpoint:, otlp_protocol:,
+                                  otlp_headers:, otlp_timeout: }) { |warning| warnings << warning }
         agent_url ||= Environment.agent_url { |warning| warnings << warning }
         configure(
           agent_url: text(:agent_url, agent_url),
@@ -77,6 +96,9 @@ module Datadog
           span_events: choice(:span_events, span_events, [true, false, nil]),
           client_computed_top_level: choice(:client_computed_top_level, client_computed_top_level, [true, false]),
           client_computed_stats: choice(:client_computed_stats, client_computed_stats, [true, false]),
+          stats: choice(:stats, receiver.stats?, [true, false]),
+          **otlp(receiver.otlp),
+          **application({ service:, env:, version:, git_commit_sha:, hostname:, runtime_id: }),
           test_session_token: test_session_token && text(:test_session_token, test_session_token),
           tracer_version: text(:tracer_version, tracer_version),
           language: "ruby",
@@ -104,9 +126,9 @@ module Datadog
         report_and_wait
         return Response.new(trace_count: trace_count, error: timed_out(timeout)) unless answer
 
-        loss, detail, status, payload, accepted_count = answer
+        loss, detail, status, payload, accepted_count, sampled_out_count = answer
         error = Error.new(detail) if loss
-        Response.new(trace_count:, accepted_count:, status:, payload:, loss:, error:)
+        Response.new(trace_count:, accepted_count:, sampled_out_count:, status:, payload:, loss:, error:)
       end
 
       # Sends all queued chunks at once and waits, as {#send_trace_chunks} does, until each is sent or lost.
@@ -210,10 +232,25 @@ module Datadog
         refuse(option, "one of #{choices.map(&:inspect).join(", ")}", value)
       end
 
-      def headers(value)
-        refuse(:headers, "a Hash of Strings", value, describe(value)) unless value.is_a?(Hash)
+      def headers(value, option = :headers)
+        refuse(option, "a Hash of Strings", value, describe(value)) unless value.is_a?(Hash)
 
-        value.to_h { |name, content| [text(:headers, name), text(:headers, content)] }
+        value.to_h { |name, content| [text(option, name), text(option, content)] }
+      end
+
+      def otlp(options)
+        endpoint = options[:otlp_endpoint]
+        {
+          otlp_endpoint: endpoint && text(:otlp_endpoint, endpoint),
+          otlp_protocol: text(:otlp_protocol, options[:otlp_protocol]),
+          otlp_headers: headers(options[:otlp_headers], :otlp_headers),
+          otlp_timeout: seconds(:otlp_timeout, options[:otlp_timeout])
+        }
+      end
+
+      def application(options)
+        known = Environment.application
+        options.to_h { |option, value| [option, text(option, value.nil? ? known.fetch(option, "") : value)] }
       end
 
       def text(option, value)

@@ -9,12 +9,15 @@ module Datadog
     class Response
       # @return [Integer] number of chunks handed to {Exporter#send_trace_chunks}
       attr_reader :trace_count
-      # @return [Integer] number of chunks that the agent accepted, even if others were lost
+      # @return [Integer] number of chunks that were accepted, even if others were lost. Where an OTLP collector rejects
+      #   some spans of a request, it is the least number.
       attr_reader :accepted_count
-      # @return [Integer, nil] HTTP status of the agent's answer; nil if there was none
+      # @return [Integer] number of chunks that were not sent since they are not sampled
+      attr_reader :sampled_out_count
+      # @return [Integer, nil] HTTP status of the answer; nil if there was none, or if no chunk had to be sent
       attr_reader :status
       alias code status
-      # @return [String] body of the agent's answer; empty if there was none
+      # @return [String] body of the answer; empty if there was none
       attr_reader :payload
       # @return [Symbol, nil] why spans were lost: a key of `dropped` in {Exporter#stats}
       attr_reader :loss
@@ -23,9 +26,11 @@ module Datadog
       attr_reader :error
 
       # @api private
-      def initialize(trace_count:, accepted_count: 0, status: nil, payload: "", loss: nil, error: nil)
+      def initialize(trace_count:, accepted_count: 0, sampled_out_count: 0, status: nil, payload: "", loss: nil,
+                     error: nil)
         @trace_count = trace_count
         @accepted_count = accepted_count
+        @sampled_out_count = sampled_out_count
         @status = status
         @payload = payload
         @loss = loss
@@ -40,7 +45,7 @@ module Datadog
         self.class.new(trace_count: trace_count - accepted, status:, payload:, loss:, error:)
       end
 
-      # @return [Boolean] whether the agent accepted everything
+      # @return [Boolean] whether everything was accepted that had to be sent
       def ok? = error.nil?
 
       # @return [Boolean] whether sending failed without an answer from the agent

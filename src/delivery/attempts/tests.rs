@@ -2,6 +2,7 @@
 
 use super::super::capability::AgentClient;
 use super::super::http_client::tests::{Script, ScriptedClient};
+use super::super::payload::TRACE_COUNT;
 use super::*;
 use crate::queue::Queue;
 use crate::report::stats::Stats;
@@ -39,7 +40,7 @@ struct Delivered {
 impl Delivered {
     /// Returns the spans that were accepted, and those that were lost with the reason.
     fn spans(&self) -> (usize, Vec<(usize, Loss)>) {
-        let accepted = self.outcome.accepted.iter().map(|one| one.spans);
+        let accepted = self.outcome.accepted.iter().map(|one| one.count.spans);
         let failures = self.outcome.failures.iter();
         (
             accepted.sum(),
@@ -80,14 +81,16 @@ impl Agent {
             self.client.clone(),
             Arc::clone(&self.breaker),
             payload.tracker(),
-            payload.size(),
+            payload.size().into(),
         );
         let request = Request::post("http://agent:8126/v0.4/traces")
             .header(TRACE_COUNT, chunks.len())
             .body(body)
             .unwrap();
         let began = Instant::now();
-        let outcome = delivery.send(AgentClient.request(request)).await;
+        let outcome = delivery
+            .send(AgentClient::new_client().request(request))
+            .await;
         Delivered {
             outcome,
             took: began.elapsed(),
@@ -141,7 +144,7 @@ async fn an_accepted_payload_is_sent_once() {
     assert_eq!(agent.received(), [[2, 3]]);
     let accepted = &delivered.outcome.accepted[0];
     assert_eq!(
-        (accepted.chunks, accepted.body.as_str()),
+        (accepted.count.chunks, accepted.body.as_str()),
         (2, r#"{"rate_by_service":{}}"#)
     );
     let requests = agent.client.requests.lock().unwrap();
@@ -623,7 +626,7 @@ mod splitting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_send_that_makes_no_request_is_an_internal_loss() {
+async fn a_send_that_fails_before_its_request_is_an_internal_loss() {
     let agent = Agent::new([]);
     agent.queue.push(chunks(&[3]), None);
     let payload = agent.queue.take().unwrap();
@@ -633,7 +636,7 @@ async fn a_send_that_makes_no_request_is_an_internal_loss() {
             agent.client.clone(),
             Arc::clone(&agent.breaker),
             payload.tracker(),
-            payload.size(),
+            payload.size().into(),
         )
     };
     let failing = async { Err::<(), _>("cannot be encoded") };
@@ -641,9 +644,12 @@ async fn a_send_that_makes_no_request_is_an_internal_loss() {
     let failure = &outcome.failures[0];
     assert_eq!((failure.spans, failure.loss), (3, Loss::Internal));
     assert_eq!(failure.detail, "cannot be encoded");
+    assert_eq!(outcome.sampled_out, Count::default());
     let silent = async { Ok::<_, String>(()) };
     let outcome = delivery().send(silent).await;
-    assert_eq!(outcome.failures[0].detail, "no request was made");
+    assert!(outcome.failures.is_empty());
+    let (chunks, spans) = (1, 3);
+    assert_eq!(outcome.sampled_out, Count { chunks, spans });
 }
 
 #[tokio::test]
@@ -651,10 +657,17 @@ async fn only_info_is_answered_outside_of_a_delivery() {
     let info = Request::get("http://agent/info")
         .body(Bytes::new())
         .unwrap();
-    assert_eq!(AgentClient.request(info).await.unwrap().body(), "{}");
+    assert_eq!(
+        AgentClient::new_client()
+            .request(info)
+            .await
+            .unwrap()
+            .body(),
+        "{}"
+    );
     let stats = Request::post("http://agent/v0.6/stats")
         .body(Bytes::new())
         .unwrap();
-    let refused = AgentClient.request(stats).await;
+    let refused = AgentClient::new_client().request(stats).await;
     assert!(matches!(refused, Err(HttpError::InvalidRequest(_))));
 }

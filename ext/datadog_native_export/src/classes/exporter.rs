@@ -13,7 +13,10 @@ use magnus::{
     TypedData, Value, function, method,
 };
 use pipeline::FinalFlush;
-use pipeline::config::{AgentUrl, Config, HeaderText, Tracer, WhenFull, add_header};
+use pipeline::config::{
+    AgentUrl, Application, Config, HeaderMap, HeaderText, Otlp, OtlpUrl, RuntimeId, Tracer,
+    WhenFull, add_header,
+};
 use pipeline::queue::{PartOutcome, SendOutcome};
 use pipeline::report::stats::Loss;
 use std::sync::OnceLock;
@@ -56,22 +59,11 @@ impl Exporter {
     /// Takes the options as `lib` has checked them, seconds as Floats.
     fn configure(ruby: &Ruby, this: &Self, options: RHash) -> Result<(), Error> {
         let text = |name: &str| options.fetch::<_, String>(ruby.to_symbol(name));
-        let seconds = |name: &str| {
-            let seconds = options.fetch::<_, f64>(ruby.to_symbol(name))?;
-            Duration::try_from_secs_f64(seconds)
-                .map_err(|error| configuration(ruby, format!("{name}: {error}, got {seconds}")))
-        };
+        let seconds = |name: &str| seconds(ruby, options, name);
         let header = |name: &str| {
             HeaderText::parse(&text(name)?)
                 .map_err(|problem| configuration(ruby, format!("{name}: {problem}")))
         };
-        let headers: RHash = options.fetch(ruby.to_symbol("headers"))?;
-        let mut header_map = Default::default();
-        headers.foreach(|name: String, value: String| {
-            add_header(&mut header_map, &name, &value)
-                .map_err(|problem| configuration(ruby, format!("headers: {name:?}: {problem}")))?;
-            Ok(ForEach::Continue)
-        })?;
         let token: Option<String> = options.fetch(ruby.to_symbol("test_session_token"))?;
         let config = Config {
             agent_url: AgentUrl::parse(&text("agent_url")?)
@@ -87,11 +79,21 @@ impl Exporter {
             },
             max_payload_bytes: options.fetch(ruby.to_symbol("max_payload_bytes"))?,
             retry_deadline: seconds("retry_deadline")?,
-            headers: header_map,
+            headers: headers(ruby, options, "headers")?,
             span_events: options.fetch(ruby.to_symbol("span_events"))?,
             client_computed_top_level: options
                 .fetch(ruby.to_symbol("client_computed_top_level"))?,
             client_computed_stats: options.fetch(ruby.to_symbol("client_computed_stats"))?,
+            stats: options.fetch(ruby.to_symbol("stats"))?,
+            otlp: otlp(ruby, options)?,
+            application: Application {
+                service: text("service")?,
+                env: text("env")?,
+                version: text("version")?,
+                hostname: text("hostname")?,
+                git_commit_sha: text("git_commit_sha")?,
+                runtime_id: RuntimeId::of_this_process(text("runtime_id")?),
+            },
             test_session_token: token.map(|_| header("test_session_token")).transpose()?,
             tracer: Tracer {
                 version: header("tracer_version")?,
@@ -117,7 +119,7 @@ impl Exporter {
     }
 
     /// Returns what `Response` is made of: nil when the time ran out, or else the reason of a loss, its description,
-    /// the status and the body of the agent's answer, and the number of accepted chunks.
+    /// the status and the body of the answer, and the number of chunks that were accepted and that were sampled out.
     fn send_and_wait(
         ruby: &Ruby,
         this: &Self,
@@ -130,26 +132,28 @@ impl Exporter {
         }
         let waiter = exporter.send(take(ruby, chunks)?);
         wait(&waiter, duration(limit))?;
-        let parts = |outcome: &SendOutcome| match &outcome.result {
-            PartOutcome::Accepted { body, .. } => ruby.ary_new_from_values(&[
-                ruby.qnil().as_value(),
-                ruby.qnil().as_value(),
-                200.into_value_with(ruby),
-                ruby.str_new(body).as_value(),
-                outcome.accepted.into_value_with(ruby),
-            ]),
-            PartOutcome::Lost {
-                loss,
-                detail,
-                status,
-                body,
-            } => ruby.ary_new_from_values(&[
-                ruby.to_symbol(loss.name()).as_value(),
-                ruby.str_new(detail).as_value(),
+        let parts = |outcome: &SendOutcome| {
+            let (loss, detail, status, body) = match &outcome.result {
+                PartOutcome::Accepted { body, .. } => (None, None, Some(200), body.as_str()),
+                PartOutcome::SampledOut(_) => (None, None, None, ""),
+                PartOutcome::Lost {
+                    loss,
+                    detail,
+                    status,
+                    body,
+                } => (Some(loss), Some(detail), *status, body.as_str()),
+            };
+            ruby.ary_new_from_values(&[
+                loss.map(|loss| ruby.to_symbol(loss.name()))
+                    .into_value_with(ruby),
+                detail
+                    .map(|detail| ruby.str_new(detail))
+                    .into_value_with(ruby),
                 status.into_value_with(ruby),
                 ruby.str_new(body).as_value(),
                 outcome.accepted.into_value_with(ruby),
-            ]),
+                outcome.sampled_out.into_value_with(ruby),
+            ])
         };
         Ok(waiter.reply().map(parts))
     }
@@ -174,9 +178,14 @@ impl Exporter {
         Ok(this.get(ruby)?.config().agent_url.as_str().to_owned())
     }
 
-    /// Returns the agent's URL without what may be secret in it.
+    fn otlp_endpoint(ruby: &Ruby, this: &Self) -> Result<Option<String>, Error> {
+        let otlp = this.get(ruby)?.config().otlp.as_ref();
+        Ok(otlp.map(|otlp| otlp.url.as_str().to_owned()))
+    }
+
+    /// Returns the URL that spans are sent to, without what may be secret in it.
     fn address(ruby: &Ruby, this: &Self) -> Result<String, Error> {
-        Ok(this.get(ruby)?.config().agent_url.to_string())
+        Ok(this.get(ruby)?.config().url().to_string())
     }
 
     fn stats(ruby: &Ruby, this: &Self) -> Result<RHash, Error> {
@@ -205,6 +214,10 @@ impl Exporter {
             ("spans_exported", stats.spans_exported.into_value_with(ruby)),
             ("spans_sent", stats.spans_sent.into_value_with(ruby)),
             (
+                "spans_sampled_out",
+                stats.spans_sampled_out.into_value_with(ruby),
+            ),
+            (
                 "spans_dropped",
                 stats.dropped.iter().sum::<u64>().into_value_with(ruby),
             ),
@@ -221,6 +234,14 @@ impl Exporter {
             ),
             ("payloads_sent", stats.payloads_sent.into_value_with(ruby)),
             ("bytes_sent", stats.bytes_sent.into_value_with(ruby)),
+            (
+                "stats_payloads_sent",
+                stats.stats_payloads_sent.into_value_with(ruby),
+            ),
+            (
+                "stats_payloads_dropped",
+                stats.stats_payloads_dropped.into_value_with(ruby),
+            ),
             ("retries", stats.retries.into_value_with(ruby)),
             ("last_error", last_error.into_value_with(ruby)),
         ] {
@@ -289,6 +310,41 @@ impl Exporter {
     }
 }
 
+fn seconds(ruby: &Ruby, options: RHash, name: &str) -> Result<Duration, Error> {
+    let seconds = options.fetch::<_, f64>(ruby.to_symbol(name))?;
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|error| configuration(ruby, format!("{name}: {error}, got {seconds}")))
+}
+
+fn headers(ruby: &Ruby, options: RHash, option: &str) -> Result<HeaderMap, Error> {
+    let headers: RHash = options.fetch(ruby.to_symbol(option))?;
+    let mut header_map = HeaderMap::default();
+    headers.foreach(|name: String, value: String| {
+        add_header(&mut header_map, &name, &value)
+            .map_err(|problem| configuration(ruby, format!("{option}: {name:?}: {problem}")))?;
+        Ok(ForEach::Continue)
+    })?;
+    Ok(header_map)
+}
+
+fn otlp(ruby: &Ruby, options: RHash) -> Result<Option<Otlp>, Error> {
+    let refuse =
+        |option: &str, problem: String| configuration(ruby, format!("{option}: {problem}"));
+    let endpoint: Option<String> = options.fetch(ruby.to_symbol("otlp_endpoint"))?;
+    let Some(endpoint) = endpoint else {
+        return Ok(None);
+    };
+    let protocol: String = options.fetch(ruby.to_symbol("otlp_protocol"))?;
+    Ok(Some(Otlp {
+        url: OtlpUrl::parse(&endpoint).map_err(|problem| refuse("otlp_endpoint", problem))?,
+        protocol: protocol
+            .parse()
+            .map_err(|problem| refuse("otlp_protocol", problem))?,
+        headers: headers(ruby, options, "otlp_headers")?,
+        timeout: seconds(ruby, options, "otlp_timeout")?,
+    }))
+}
+
 fn take(ruby: &Ruby, chunks: Value) -> Result<pipeline::span::TraceChunks, Error> {
     let chunks = Obj::<TraceChunks>::try_convert(chunks)
         .map_err(|_| Failure::wrong_class("chunks", "Datadog::NativeExport::TraceChunks", chunks))
@@ -334,6 +390,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_method("closed?", method!(Exporter::is_closed, 0))?;
     class.define_private_method("address", method!(Exporter::address, 0))?;
     class.define_method("agent_url", method!(Exporter::agent_url, 0))?;
+    class.define_method("otlp_endpoint", method!(Exporter::otlp_endpoint, 0))?;
     class.define_method("service_rates", method!(Exporter::service_rates, 0))?;
     class.define_method("stats", method!(Exporter::stats, 0))?;
     module.define_singleton_method("flush_all", function!(flush_all, 0))?;

@@ -1,0 +1,108 @@
+//! Export to an OpenTelemetry collector.
+
+use super::AgentUrl;
+use http::{HeaderMap, Uri};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Where and how spans are sent by OTLP.
+#[derive(Clone)]
+pub struct Otlp {
+    pub url: OtlpUrl,
+    pub protocol: OtlpProtocol,
+    /// Sent with every request.
+    pub headers: HeaderMap,
+    /// Limit of one request, from connecting to the end of the answer.
+    pub timeout: Duration,
+}
+
+/// The full URL that spans are posted to, for example `http://collector:4318/v1/traces`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtlpUrl(AgentUrl);
+
+impl OtlpUrl {
+    /// # Errors
+    /// As [`AgentUrl::parse`].
+    pub fn parse(text: &str) -> Result<Self, String> {
+        AgentUrl::parse_as(text, "http(s)://host:port/path", false).map(Self)
+    }
+
+    /// Returns the text as it was given.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    pub(crate) fn uri(&self) -> Uri {
+        self.0.join("")
+    }
+
+    pub(super) fn base(&self) -> &AgentUrl {
+        &self.0
+    }
+}
+
+/// Encodings of OTLP over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OtlpProtocol {
+    HttpProtobuf,
+    HttpJson,
+}
+
+impl OtlpProtocol {
+    /// Returns how many times the bound of a v0.4 payload ([`Size::wire`](crate::span::Size)) a
+    /// request may take: names and resources stand twice in OTLP, and JSON spells out the type of
+    /// each value.
+    pub(crate) fn growth(self) -> usize {
+        match self {
+            Self::HttpProtobuf => 2,
+            Self::HttpJson => 4,
+        }
+    }
+}
+
+impl FromStr for OtlpProtocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "http/protobuf" => Ok(Self::HttpProtobuf),
+            "http/json" => Ok(Self::HttpJson),
+            "grpc" => Err(
+                "gRPC is not supported; use \"http/protobuf\", which collectors take on \
+                           port 4318"
+                    .into(),
+            ),
+            other => Err(format!(
+                "expected \"http/protobuf\" or \"http/json\", got {other:?}"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for OtlpProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::HttpProtobuf => "http/protobuf",
+            Self::HttpJson => "http/json",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_one_of_http_and_kept_as_it_is() {
+        let url = OtlpUrl::parse("https://collector:4318/v1/traces").unwrap();
+        assert_eq!(url.as_str(), "https://collector:4318/v1/traces");
+        for url in ["unix:///run/collector.socket", "collector:4318", "http://"] {
+            let error = OtlpUrl::parse(url).expect_err(url);
+            assert!(
+                error.starts_with("expected http(s)://host:port/path, got"),
+                "{error}"
+            );
+        }
+    }
+}

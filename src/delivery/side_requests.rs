@@ -1,0 +1,198 @@
+//! Requests of a trace exporter that carry no payload: statistics, for the most part.
+//!
+//! The trace exporter gives a request for statistics three seconds and doesn't repeat it. So it is
+//! told at once that all is well, and the request is sent beside the payloads:
+//!
+//! | answer | consequence |
+//! | --- | --- |
+//! | 2xx | sent |
+//! | 408, 429, 5xx, connection failed | repeated after a pause, until the retry deadline |
+//! | none within the time of a request | lost: it may have arrived, and would be counted twice |
+//! | any other | lost |
+//!
+//! They keep out of the payloads' way: an endpoint for statistics that hangs doesn't open the breaker.
+
+use super::answer::{may_succeed_later, retry_after, text};
+use super::backoff::Backoff;
+use super::http_client::{HttpClient, read_body};
+use crate::config::Config;
+use crate::process::panics;
+use crate::queue::Queue;
+use crate::report::printable;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use libdd_capabilities::http::HttpError;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+const STATS_PATH: &str = "/v0.6/stats";
+const TEST_SESSION_TOKEN: &str = "x-datadog-test-session-token";
+/// Requests that wait for their answer or to be repeated. Beyond this, new ones are lost.
+const MAX_PENDING: usize = 16;
+/// Characters of an answer's body that are shown in messages.
+const SHOWN_CHARS: usize = 200;
+
+pub struct SideRequests {
+    config: Arc<Config>,
+    http: Arc<dyn HttpClient>,
+    queue: Arc<Queue>,
+    pending: watch::Sender<Pending>,
+}
+
+/// Requests for statistics that are neither sent nor lost yet.
+#[derive(Default)]
+struct Pending {
+    numbers: Vec<u64>,
+    next: u64,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Sent,
+    /// May be repeated, after a pause of at least this length.
+    Failed(String, Duration),
+    Lost(String),
+}
+
+impl SideRequests {
+    pub fn new(config: Arc<Config>, http: Arc<dyn HttpClient>, queue: Arc<Queue>) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            http,
+            queue,
+            pending: watch::Sender::default(),
+        })
+    }
+
+    /// Sends a request, statistics in the background.
+    ///
+    /// # Errors
+    /// When a request that is no statistics fails, or takes longer than requests may.
+    pub async fn take(
+        self: &Arc<Self>,
+        mut request: Request<Bytes>,
+    ) -> Result<Response<Bytes>, HttpError> {
+        let config = &self.config;
+        if let Some(token) = &config.test_session_token
+            && let Ok(token) = HeaderValue::from_str(token.as_str())
+        {
+            request.headers_mut().insert(TEST_SESSION_TOKEN, token);
+        }
+        for (name, value) in config.request_headers() {
+            request.headers_mut().insert(name, value.clone());
+        }
+        if !request.uri().path().ends_with(STATS_PATH) {
+            let answer = self.send(request).await;
+            return answer.map_err(|cause| HttpError::Other(io::Error::other(cause).into()));
+        }
+        match self.begin() {
+            Some(guard) => drop(tokio::spawn(guard.deliver(request))),
+            None => {
+                let detail = format!("{MAX_PENDING} requests with statistics are waiting already");
+                self.queue.statistics_lost(&detail);
+            }
+        }
+        Ok(Response::new(Bytes::new()))
+    }
+
+    /// Waits until the statistics that were taken so far are sent or lost.
+    pub async fn settled(&self) {
+        let next = self.pending.borrow().next;
+        let mut pending = self.pending.subscribe();
+        let is_settled = |pending: &Pending| pending.numbers.iter().all(|number| *number >= next);
+        // Fails only if the sender of the channel is gone, which `self` owns.
+        let _ = pending.wait_for(is_settled).await;
+    }
+
+    fn begin(self: &Arc<Self>) -> Option<Statistics> {
+        let mut number = None;
+        self.pending.send_modify(|pending| {
+            if pending.numbers.len() < MAX_PENDING {
+                number = Some(pending.next);
+                pending.numbers.push(pending.next);
+                pending.next += 1;
+            }
+        });
+        Some(Statistics {
+            requests: Arc::clone(self),
+            number: number?,
+        })
+    }
+
+    /// Makes a request once.
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+        let limit = self.config.request_timeout();
+        let deadline = Instant::now() + limit;
+        let http = Arc::clone(&self.http);
+        // A name cannot be looked up where no thread can be had: the HTTP library panics then.
+        let head = panics::caught_in(async move { http.send(request).await });
+        let head = tokio::time::timeout_at(deadline, head).await;
+        let head = head.map_err(|_| format!("no answer within {:.3} s", limit.as_secs_f64()))?;
+        Ok(read_body(head.flatten()?, deadline).await)
+    }
+}
+
+/// Statistics on their way.
+struct Statistics {
+    requests: Arc<SideRequests>,
+    number: u64,
+}
+
+impl Statistics {
+    async fn deliver(self, request: Request<Bytes>) {
+        let Self { requests, .. } = &self;
+        let deadline = Instant::now() + requests.config.retry_deadline;
+        let mut backoff = Backoff::new();
+        loop {
+            match self.attempt(request.clone()).await {
+                Attempt::Sent => return requests.queue.statistics_sent(),
+                Attempt::Lost(detail) => return requests.queue.statistics_lost(&detail),
+                Attempt::Failed(detail, at_least) => {
+                    let next = Instant::now() + backoff.next_pause().max(at_least);
+                    if next >= deadline {
+                        return requests.queue.statistics_lost(&detail);
+                    }
+                    tokio::time::sleep_until(next).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, request: Request<Bytes>) -> Attempt {
+        let Self { requests, .. } = self;
+        let began = Instant::now();
+        let receiver = requests.config.receiver();
+        match requests.send(request).await {
+            Ok(answer) if answer.status().is_success() => Attempt::Sent,
+            Ok(answer) => {
+                let shown = requests.config.redact(&text(&answer));
+                let shown = printable(&shown, SHOWN_CHARS);
+                let status: StatusCode = answer.status();
+                let detail = format!("{receiver} answered {status} to statistics: {shown}");
+                match may_succeed_later(status) {
+                    true => Attempt::Failed(detail, retry_after(&answer)),
+                    false => Attempt::Lost(detail),
+                }
+            }
+            Err(cause) => {
+                let cause = printable(&cause, SHOWN_CHARS);
+                let detail = format!("{receiver} cannot be reached with statistics: {cause}");
+                match began.elapsed() < requests.config.request_timeout() {
+                    true => Attempt::Failed(detail, Duration::ZERO),
+                    false => Attempt::Lost(detail),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        let is_other = |number: &u64| *number != self.number;
+        let pending = &self.requests.pending;
+        pending.send_modify(|pending| pending.numbers.retain(is_other));
+    }
+}

@@ -1,0 +1,68 @@
+//! Statistics that are computed from the spans on their way out, and when they have to be sent.
+//!
+//! They are sent every ten seconds by themselves, and at once by a flush: when all chunks queued
+//! before it have been taken out of the queue, and so have been counted.
+
+use super::{Queue, State};
+use std::sync::Arc;
+
+/// How far flushes of statistics have come.
+#[derive(Default)]
+pub(super) struct Flushes {
+    /// Number of the latest that was asked for.
+    asked: u64,
+    /// Number of the latest that has begun.
+    begun: u64,
+    /// Number of the latest that is over.
+    done: u64,
+}
+
+impl Flushes {
+    /// Returns whether a flush, and with it all before it, is over.
+    pub fn is_done(&self, number: u64) -> bool {
+        self.done >= number
+    }
+
+    /// Returns the number of the flush to begin with, if one is asked for.
+    pub fn begin(&mut self) -> Option<u64> {
+        (self.begun < self.asked).then(|| {
+            self.begun = self.asked;
+            self.begun
+        })
+    }
+}
+
+impl Queue {
+    /// Asks for a flush of statistics, if spans may have been counted. Returns its number.
+    pub(super) fn ask_for_statistics(&self, state: &mut State) -> u64 {
+        if self.has_statistics && state.next_number > 0 && state.finished.is_none() {
+            state.flushes.asked += 1;
+        }
+        state.flushes.asked
+    }
+
+    /// Notes that a flush of statistics is over: what was counted before it is sent or lost.
+    pub fn statistics_flushed(self: &Arc<Self>, number: u64) {
+        let mut state = self.lock();
+        state.flushes.done = state.flushes.done.max(number);
+        drop(state);
+        self.wake_waiters();
+    }
+
+    /// Counts a request with statistics that the agent accepted.
+    pub fn statistics_sent(&self) {
+        let mut state = self.lock();
+        state.stats.stats_payloads_sent += 1;
+        state.loss_log.statistics_sent();
+        self.note_lines(&state);
+    }
+
+    /// Counts a request with statistics that is lost.
+    pub fn statistics_lost(&self, detail: &str) {
+        let mut state = self.lock();
+        state.stats.stats_payloads_dropped += 1;
+        state.stats.last_error = Some(detail.to_owned());
+        state.loss_log.statistics_lost(detail);
+        self.note_lines(&state);
+    }
+}
