@@ -79,6 +79,7 @@ module Datadog
                      git_commit_sha: nil, hostname: nil, runtime_id: nil, otlp_endpoint: nil, otlp_protocol: nil,
                      otlp_headers: nil, otlp_timeout: nil, test_session_token: nil)
         warnings = []
+        stats = choice(:stats, stats, [true, false, nil])
         receiver = Receiver.new({ agent_url:, stats:, client_computed_stats:, otlp_endpoint:, otlp_protocol:,
                                   otlp_headers:, otlp_timeout: }) { |warning| warnings << warning }
         agent_url ||= Environment.agent_url { |warning| warnings << warning }
@@ -96,7 +97,7 @@ module Datadog
           span_events: choice(:span_events, span_events, [true, false, nil]),
           client_computed_top_level: choice(:client_computed_top_level, client_computed_top_level, [true, false]),
           client_computed_stats: choice(:client_computed_stats, client_computed_stats, [true, false]),
-          stats: choice(:stats, receiver.stats?, [true, false]),
+          stats: receiver.stats?,
           **otlp(receiver.otlp),
           **application({ service:, env:, version:, git_commit_sha:, hostname:, runtime_id: }),
           test_session_token: test_session_token && text(:test_session_token, test_session_token),

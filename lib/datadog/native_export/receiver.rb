@@ -35,8 +35,8 @@ module Datadog
       # @return [Boolean] whether statistics are to be computed
       # @raise [ConfigurationError]
       def stats?
-        return @stats unless @stats || (@stats.nil? && Environment.stats?(@env))
-        return true unless obstacle
+        wanted = @stats.nil? ? Environment.stats?(@env) : @stats
+        return wanted unless wanted && obstacle
         raise ConfigurationError, "stats: can't be true #{obstacle}" if @stats
 
         @warn.call("DD_TRACE_STATS_COMPUTATION_ENABLED has no effect #{obstacle}")
