@@ -33,6 +33,15 @@ pub fn named(name: &str, spans: usize) -> Chunk {
     }
 }
 
+/// Returns a chunk of spans of an unsampled trace.
+pub fn unsampled(spans: usize) -> Chunk {
+    let mut chunk = named("unsampled", spans);
+    for span in &mut chunk.spans {
+        span.metrics.insert("_sampling_priority_v1".into(), 0.0);
+    }
+    chunk
+}
+
 pub fn chunk(spans: usize) -> Chunk {
     named("span", spans)
 }

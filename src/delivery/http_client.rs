@@ -113,11 +113,14 @@ pub mod tests {
     #[derive(Default)]
     pub struct ScriptedClient {
         script: Mutex<VecDeque<Script>>,
-        /// All requests to any path but `/info`, with the time when they were made.
+        /// All requests with payloads, with the time when they were made.
         pub requests: Mutex<Vec<(Instant, Request<Bytes>)>>,
         /// Answers to `/info`; 404 once they are used up.
         pub info: Mutex<VecDeque<Script>>,
         pub info_requests: Mutex<Vec<(Instant, Request<Bytes>)>>,
+        /// Answers to statistics; 200 once they are used up.
+        pub stats: Mutex<VecDeque<Script>>,
+        pub stats_requests: Mutex<Vec<(Instant, Request<Bytes>)>>,
     }
 
     impl ScriptedClient {
@@ -140,10 +143,11 @@ pub mod tests {
 
     impl HttpClient for ScriptedClient {
         fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, String>> {
-            let is_info = request.uri().path().ends_with("/info");
-            let (script, requests, after) = match is_info {
-                true => (&self.info, &self.info_requests, Script::Answer(404, "")),
-                false => (&self.script, &self.requests, Script::Answer(200, "{}")),
+            let accepted = Script::Answer(200, "{}");
+            let (script, requests, after) = match request.uri().path() {
+                "/info" => (&self.info, &self.info_requests, Script::Answer(404, "")),
+                "/v0.6/stats" => (&self.stats, &self.stats_requests, accepted),
+                _ => (&self.script, &self.requests, accepted),
             };
             requests.lock().unwrap().push((Instant::now(), request));
             let step = script.lock().unwrap().pop_front().unwrap_or(after);

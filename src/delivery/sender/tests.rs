@@ -10,6 +10,9 @@ use libdd_trace_utils::msgpack_decoder;
 use libdd_trace_utils::span::v04::SpanEventBytes;
 use std::future::Future;
 
+mod otlp;
+mod statistics;
+
 /// Runs a sender over the real trace exporter, with a scripted agent and a paused clock, while
 /// `test` does something with its queue, and until everything is sent. Returns the counters.
 fn sending<F: Future>(
@@ -39,7 +42,9 @@ fn sending<F: Future>(
         queue.close();
         sending.await.unwrap();
     });
-    queue.stats()
+    let stats = queue.stats();
+    assert_eq!(stats.unsettled(), 0, "{stats:?}");
+    stats
 }
 
 /// Sends the chunks and returns the counters.
