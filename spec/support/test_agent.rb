@@ -19,7 +19,8 @@ module Support
       @shared ||= new.tap { |agent| at_exit { agent.stop } }
     end
 
-    attr_reader :url, :socket
+    # `otlp_url` is where it takes traces by OTLP.
+    attr_reader :url, :socket, :otlp_url
 
     def initialize
       @folder = Dir.mktmpdir
@@ -27,6 +28,7 @@ module Support
       @socket = File.join(@folder, "apm.socket")
       port, *others = Array.new(4) { TCPServer.open("127.0.0.1", 0) { |server| server.addr[1] } }
       @url = "http://127.0.0.1:#{port}"
+      @otlp_url = "http://127.0.0.1:#{others[0]}/v1/traces"
       @pid = spawn(
         UNSET.merge("SNAPSHOT_DIR" => @folder, "ENABLED_CHECKS" => CHECKS.join(",")),
         EXECUTABLE, "--host", "127.0.0.1", "-p", port.to_s, "--otlp-http-port", others[0].to_s,
@@ -57,6 +59,14 @@ module Support
       JSON.parse(get("/test/session/traces", token))
     end
 
+    # OTLP requests as the agent has decoded them by OpenTelemetry's schema, in the names of its JSON encoding.
+    def otlp_traces(token)
+      JSON.parse(get("/test/session/traces", token, base: otlp_url.delete_suffix("/v1/traces")))
+    end
+
+    # Statistics as the agent has decoded them, sketches included.
+    def stats(token) = JSON.parse(get("/test/session/stats", token))
+
     # Requests with `headers` and `body` (raw bytes).
     def requests(token)
       JSON.parse(get("/test/session/requests", token)).map do |request|
@@ -66,8 +76,8 @@ module Support
 
     private
 
-    def get(path, token = nil, **parameters)
-      uri = URI("#{url}#{path}")
+    def get(path, token = nil, base: url, **parameters)
+      uri = URI("#{base}#{path}")
       uri.query = URI.encode_www_form({ test_session_token: token, **parameters }.compact)
       response = Net::HTTP.get_response(uri)
       raise "#{path}: #{response.code} #{response.body}" unless response.is_a?(Net::HTTPSuccess)

@@ -81,12 +81,12 @@ impl Responder {
             PartOutcome::Lost { .. } => {}
         }
         // The first loss stands, and an answer says more than that none was needed.
-        let replaces = match (&parts.result, &part) {
-            (Some(PartOutcome::Lost { .. }), _) => false,
-            (Some(PartOutcome::Accepted { .. }), PartOutcome::SampledOut(_)) => false,
-            _ => true,
-        };
-        if replaces {
+        let stands = matches!(
+            (&parts.result, &part),
+            (Some(PartOutcome::Lost { .. }), _)
+                | (Some(PartOutcome::Accepted { .. }), PartOutcome::SampledOut(_))
+        );
+        if !stands {
             parts.result = Some(part);
         }
     }

@@ -79,11 +79,30 @@ module Datadog
             span_events: span_events,
             headers: headers,
             tracer_version: Datadog::VERSION::STRING,
-            logger: Log
+            logger: Log,
+            **application
           }
         end
 
         private
+
+        # What OTLP resources and statistics say of the application.
+        def application
+          {
+            service: @settings.service,
+            env: @settings.env,
+            version: @settings.version,
+            hostname: (Datadog::Core::Environment::Socket.hostname if @settings.tracing.report_hostname),
+            git_commit_sha: git_commit_sha
+          }.transform_values(&:to_s)
+        end
+
+        # The first 2.x versions don't know it.
+        def git_commit_sha
+          return ENV.fetch("DD_GIT_COMMIT_SHA", nil) unless defined?(Datadog::Core::Environment::Git)
+
+          Datadog::Core::Environment::Git.git_commit_sha
+        end
 
         # The first 2.x versions have no `url`.
         def agent_url

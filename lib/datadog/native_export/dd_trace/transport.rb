@@ -29,7 +29,8 @@ module Datadog
       #   in the background.
       # @param shutdown_timeout [Numeric, nil] seconds {#close} waits at most for what is on its way; nil for 1
       # @param options [Hash{Symbol => Object}] of {Exporter#initialize}. The tracer's settings are the defaults of
-      #   `agent_url`, `agent_timeout`, `tracer_version`, `span_events`, `client_computed_stats` and `logger`.
+      #   `agent_url`, `agent_timeout`, `tracer_version`, `span_events`, `client_computed_stats`, `service`, `env`,
+      #   `version`, `hostname`, `git_commit_sha`, `runtime_id` and `logger`.
       #   `headers` are added to the tracer's.
       # @raise [ArgumentError, ConfigurationError] for an option that can't be used
       # @raise [UnavailableError] when the native extension could not be loaded
@@ -148,7 +149,7 @@ module Datadog
       def client
         return own.client unless usable?
 
-        Client.new("#{exporter.agent_url}?transport=datadog-native-export-#{VERSION}")
+        Client.new("#{exporter.otlp_endpoint || exporter.agent_url}?transport=datadog-native-export-#{VERSION}")
       end
 
       def inspect
@@ -173,7 +174,9 @@ module Datadog
         raise @obstacle if @obstacle
 
         @settings = settings
-        Exporter.new(**DDTrace::Settings.merge(@settings, @defaults.exporter, @options))
+        # The id is none of the settings: it changes in a forked child, which goes on with the same exporter.
+        runtime_id = Datadog::Core::Environment::Identity.id
+        Exporter.new(runtime_id:, **DDTrace::Settings.merge(@settings, @defaults.exporter, @options))
       rescue ConfigurationError => e
         DDTrace::Log.warn_once("off, the tracer keeps its own transport: #{e.message}")
         raise @obstacle = e
