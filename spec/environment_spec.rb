@@ -59,4 +59,59 @@ RSpec.describe Datadog::NativeExport::Environment do
     expect([output, status.exitstatus]).to eq(["http://127.0.0.1:8126", 0])
     expect(errors.lines).to match([/DD_TRACE_AGENT_PORT is not a port, and is ignored$/])
   end
+
+  describe ".otlp_options" do
+    def otlp(variables, &warn)
+      described_class.otlp_options(variables.transform_keys { |name| "OTEL_EXPORTER_OTLP_#{name}" }, &warn)
+    end
+
+    {
+      {} => { otlp_endpoint: "http://localhost:4318/v1/traces" },
+      { "ENDPOINT" => "https://collector/otlp/" } => { otlp_endpoint: "https://collector/otlp/v1/traces" },
+      { "ENDPOINT" => "http://a", "TRACES_ENDPOINT" => "http://b:1/x" } => { otlp_endpoint: "http://b:1/x" },
+      { "ENDPOINT" => " ", "TRACES_ENDPOINT" => "" } => { otlp_endpoint: "http://localhost:4318/v1/traces" },
+      { "PROTOCOL" => "http/json" } => { otlp_protocol: "http/json" },
+      { "PROTOCOL" => "grpc", "TRACES_PROTOCOL" => "http/protobuf" } => { otlp_protocol: "http/protobuf" },
+      { "HEADERS" => "a=1" } => { otlp_headers: { "a" => "1" } },
+      { "HEADERS" => "a=1", "TRACES_HEADERS" => "b = x%3Dy=z, c=%C3%BC+" } =>
+        { otlp_headers: { "b" => "x=y=z", "c" => "ü+" } },
+      { "TIMEOUT" => "2500" } => { otlp_timeout: 2.5 },
+      { "TIMEOUT" => "2500", "TRACES_TIMEOUT" => "100" } => { otlp_timeout: 0.1 }
+    }.each do |variables, options|
+      it "reads #{options} from #{variables}" do
+        expect(otlp(variables) { |warning| raise warning }).to include(options)
+      end
+    end
+
+    {
+      { "TRACES_ENDPOINT" => "collector:4318" } => "TRACES_ENDPOINT is not http(s)://host:port/path",
+      { "ENDPOINT" => "http://user:s3cr3t@collector" } => "ENDPOINT is not http(s)://host:port/path",
+      { "ENDPOINT" => "http://a b" } => "ENDPOINT is not a URL",
+      { "PROTOCOL" => "grpc" } => "PROTOCOL is neither http/protobuf nor http/json",
+      { "HEADERS" => "s3cr3t" } => "HEADERS is not of the form name=value,name=value",
+      { "TRACES_TIMEOUT" => "10s" } => "TRACES_TIMEOUT is not a positive number of milliseconds"
+    }.each do |variables, warning|
+      it "ignores #{variables}" do
+        warnings = []
+        options = otlp(variables) { |text| warnings << text }
+
+        expect(warnings).to eq(["OTEL_EXPORTER_OTLP_#{warning}, and is ignored"])
+        expect(options).to eq(otlp_endpoint: "http://localhost:4318/v1/traces")
+      end
+    end
+  end
+
+  it "reads what the application is called" do
+    expect(described_class.application("DD_SERVICE" => "a", "OTEL_SERVICE_NAME" => "b", "DD_ENV" => " ", "DD_VERSION" => "1"))
+      .to eq(service: "a", version: "1")
+    expect(described_class.application("OTEL_SERVICE_NAME" => "b", "DD_GIT_COMMIT_SHA" => "beef"))
+      .to eq(service: "b", git_commit_sha: "beef")
+  end
+
+  it "reads whether statistics are to be computed" do
+    asked = [nil, "", "0", "false", "1", "TRUE"].map do |value|
+      described_class.stats?("DD_TRACE_STATS_COMPUTATION_ENABLED" => value)
+    end
+    expect(asked).to eq([false, false, false, false, true, true])
+  end
 end

@@ -8,7 +8,8 @@ RSpec.describe Datadog::NativeExport::Exporter, "#stats" do
 
     expect(stats).to be_frozen.and include(dropped: be_frozen)
     expect(stats.keys).to contain_exactly(
-      :spans_queued, :spans_in_flight, :chunks_queued, :bytes_queued, :spans_exported, :spans_sent, :spans_dropped,
+      :spans_queued, :spans_in_flight, :chunks_queued, :bytes_queued, :spans_exported, :spans_sent, :spans_sampled_out,
+      :spans_dropped, :stats_payloads_sent, :stats_payloads_dropped,
       :dropped, :values_repaired, :values_left_out, :payloads_sent, :bytes_sent, :retries, :last_error,
       :send_time_p50, :send_time_max
     )

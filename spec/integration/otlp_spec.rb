@@ -21,7 +21,8 @@ RSpec.describe "OTLP at ddapm-test-agent" do
                       meta: { "http.method" => "GET", "error.message" => "boom", "span.kind" => "client" },
                       metrics: { "_sampling_priority_v1" => 1, "rate" => 0.5 },
                       meta_struct: { "appsec" => { "rule" => 3 } })
-    span.add_link(trace_id: (1 << 100) + 2, span_id: 9, attributes: { "why" => "retry" }, tracestate: "dd=s:1", flags: 1)
+    span.add_link(trace_id: (1 << 100) + 2, span_id: 9, attributes: { "why" => "retry" }, tracestate: "dd=s:1",
+                  flags: 1)
     span.add_event(name: "exception", time_unix_nano: 1_700_000_000_000_000_006,
                    attributes: { "message" => "no", "again" => true, "codes" => [1, 2], "share" => 0.5 })
     chunks << span << build_span(trace_id:, service: "database", name: "db.query", span_id: 8, parent_id: 7)

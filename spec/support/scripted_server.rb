@@ -9,7 +9,7 @@ module Support
     Request = Struct.new(:path, :headers, :body)
 
     # @yieldparam request [Request]
-    # @yieldreturn [(Integer, Hash, String), nil] the answer; nil for 200. One that takes for ever is cut off at the end.
+    # @yieldreturn [(Integer, Hash, String), nil] the answer; nil for 200
     def self.start(answer)
       server = new(&answer)
       yield server

@@ -20,6 +20,9 @@ use tokio::task::JoinSet;
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Panics in a row, without a payload sent in between, after which the sender stops.
 const MAX_PANICS: u32 = 10;
+/// How long an exporter with statistics waits at its end for the agent to say that it takes them, as a
+/// process does that is shorter than a flush interval.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
 /// How long the trace exporter's workers may take to stop.
 const WORKERS_STOP: Duration = Duration::from_secs(5);
 
@@ -135,9 +138,17 @@ impl Sender {
         if self.config.stats || asks_for_events {
             tokio::select! {
                 () = self.info.first_answer() => {}
-                // Time is short at the end.
-                () = self.queue.closing() => {}
+                () = self.end_of_patience() => {}
             }
+        }
+    }
+
+    /// Waits until the end of the exporter or of the process, when time is short, leaves no more of it
+    /// for the agent's first answer.
+    async fn end_of_patience(&self) {
+        self.queue.closing().await;
+        if self.config.stats {
+            tokio::time::sleep(LAST_ANSWER).await;
         }
     }
 

@@ -84,7 +84,10 @@ impl Responder {
         let stands = matches!(
             (&parts.result, &part),
             (Some(PartOutcome::Lost { .. }), _)
-                | (Some(PartOutcome::Accepted { .. }), PartOutcome::SampledOut(_))
+                | (
+                    Some(PartOutcome::Accepted { .. }),
+                    PartOutcome::SampledOut(_)
+                )
         );
         if !stands {
             parts.result = Some(part);

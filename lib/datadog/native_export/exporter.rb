@@ -32,6 +32,11 @@ module Datadog
       LONGEST = 31_536_000
       # @api private
       MAX_QUEUE_SPANS = 100_000
+      LANGUAGE = {
+        language: "ruby", language_version: RUBY_VERSION, interpreter: "#{RUBY_ENGINE}-#{RUBY_PLATFORM}",
+        interpreter_vendor: RUBY_ENGINE
+      }.freeze
+      private_constant :LANGUAGE
 
       # @!method service_rates
       #   Returns the sampling rates from the latest answer of the agent that contained any. Cheap enough to be
@@ -102,10 +107,7 @@ module Datadog
           **application({ service:, env:, version:, git_commit_sha:, hostname:, runtime_id: }),
           test_session_token: test_session_token && text(:test_session_token, test_session_token),
           tracer_version: text(:tracer_version, tracer_version),
-          language: "ruby",
-          language_version: RUBY_VERSION,
-          interpreter: "#{RUBY_ENGINE}-#{RUBY_PLATFORM}",
-          interpreter_vendor: RUBY_ENGINE
+          **LANGUAGE
         )
         Registry.add(self, logger)
         log(warnings)

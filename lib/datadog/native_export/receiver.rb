@@ -9,8 +9,7 @@ module Datadog
       OTLP = { otlp_endpoint: nil, otlp_protocol: "http/protobuf", otlp_headers: {}.freeze, otlp_timeout: 10 }.freeze
       private_constant :OTLP
 
-      # @param options [Hash{Symbol => Object}] `agent_url`, `stats`, `client_computed_stats` and the `otlp_` options, as
-      #   given
+      # @param options [Hash{Symbol => Object}] `agent_url`, `stats`, `client_computed_stats` and the `otlp_` options
       # @yieldparam warning [String] why a variable is ignored, naming it
       def initialize(options, env: ENV, &warn)
         @otlp = options.slice(*OTLP.keys).compact

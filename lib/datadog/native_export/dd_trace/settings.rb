@@ -92,9 +92,16 @@ module Datadog
             service: @settings.service,
             env: @settings.env,
             version: @settings.version,
-            hostname: (Datadog::Core::Environment::Socket.hostname if @settings.tracing.report_hostname),
+            hostname: hostname,
             git_commit_sha: git_commit_sha
-          }.transform_values(&:to_s)
+          }.transform_values { |value| value.to_s.encode(Encoding::UTF_8, invalid: :replace, undef: :replace).scrub }
+        end
+
+        def hostname
+          socket = Datadog::Core::Environment::Socket
+          return socket.resolved_hostname(@settings) if socket.respond_to?(:resolved_hostname)
+
+          socket.hostname if @settings.tracing.report_hostname
         end
 
         # The first 2.x versions don't know it.

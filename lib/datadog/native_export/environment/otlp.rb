@@ -73,8 +73,8 @@ module Datadog
           name, text = first("TIMEOUT")
           return if text.nil?
 
-          milliseconds = Float(text, exception: false)
-          return milliseconds / 1_000 if milliseconds&.positive? && milliseconds <= Exporter::LONGEST * 1_000
+          seconds = Float(text, exception: false).to_f / 1_000
+          return seconds if seconds.positive? && seconds <= Exporter::LONGEST
 
           ignore(name, "not a positive number of milliseconds")
         end

@@ -159,6 +159,23 @@ fn an_agent_that_does_not_allow_it_gets_all_spans_and_no_statistics() {
 }
 
 #[test]
+fn an_exporter_waits_at_its_end_for_an_agent_that_answers_soon() {
+    let _alone = alone();
+    for (delay, sampled_out) in [(90, 3), (110, 0)] {
+        let client = ScriptedClient::new([]);
+        let info = Script::SlowInfo(Duration::from_millis(delay), COMPUTES);
+        client.info.lock().unwrap().push_back(info);
+        let stats = sending_with(&client, |queue| async move {
+            queue.push(list([unsampled(3)]), None);
+        });
+        assert_eq!(
+            (stats.spans_sampled_out, counted(&client)),
+            (sampled_out, sampled_out)
+        );
+    }
+}
+
+#[test]
 fn each_exporter_goes_by_its_own_agent() {
     let _alone = alone();
     for _ in 0..2 {
