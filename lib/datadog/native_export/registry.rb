@@ -54,8 +54,8 @@ module Datadog
 
         # @return [Boolean] whether a signal is being handled, where Ruby forbids to take a Mutex
         def in_trap?
-          Mutex.new.lock
-          false
+          # Unlocked again: Ruby 3.1 may crash when it frees a locked one after the fiber that has locked it.
+          Mutex.new.synchronize { false }
         rescue ThreadError
           true
         end
