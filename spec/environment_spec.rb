@@ -102,10 +102,10 @@ RSpec.describe Datadog::NativeExport::Environment do
   end
 
   it "reads what the application is called" do
-    expect(described_class.application("DD_SERVICE" => "a", "OTEL_SERVICE_NAME" => "b", "DD_ENV" => " ", "DD_VERSION" => "1"))
-      .to eq(service: "a", version: "1")
-    expect(described_class.application("OTEL_SERVICE_NAME" => "b", "DD_GIT_COMMIT_SHA" => "beef"))
-      .to eq(service: "b", git_commit_sha: "beef")
+    expect(described_class.application("DD_SERVICE" => "a", "OTEL_SERVICE_NAME" => "b", "DD_ENV" => " "))
+      .to eq(service: "a")
+    expect(described_class.application("OTEL_SERVICE_NAME" => "b", "DD_VERSION" => "1", "DD_GIT_COMMIT_SHA" => "beef"))
+      .to eq(service: "b", version: "1", git_commit_sha: "beef")
   end
 
   it "reads whether statistics are to be computed" do

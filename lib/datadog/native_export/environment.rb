@@ -40,8 +40,8 @@ module Datadog
         #
         # @param env [Hash{String => String}]
         # @yieldparam warning [String] why a variable is ignored, naming it
-        # @return [Hash{Symbol => Object}] `otlp_endpoint`, by default `http://localhost:4318/v1/traces`, and those of the
-        #   other `otlp_` options of {Exporter#initialize} that the environment has
+        # @return [Hash{Symbol => Object}] `otlp_endpoint`, by default `http://localhost:4318/v1/traces`, and the other
+        #   `otlp_` options of {Exporter#initialize} that the environment has
         def otlp_options(env = ENV, &warn) = OTLP.new(env, &warn).options
 
         # @param env [Hash{String => String}]
