@@ -1,10 +1,15 @@
 # frozen_string_literal: true
 
+require_relative "support/scripted_server"
 require_relative "support/test_agent"
 
 # Each program in examples/ does what it says. examples/rack is run by integration/dd_trace_rb/processes_spec.rb.
 RSpec.describe "The examples" do
   include_context "with an agent"
+
+  let(:collector) { Support::ScriptedServer.new }
+
+  after { collector.stop }
 
   folder = File.expand_path("../examples", __dir__)
 
@@ -17,11 +22,15 @@ RSpec.describe "The examples" do
     "agent_down" => [/queued 100 of 150 spans\n.*: false\n.*: true\narrived: 100 spans, lost: \{.*queue_full\W+50\}/m,
                      []],
     "testing" => [/\Aweb\.request of shop arrived with request 3\n\z/, []],
+    "otlp" => [%r{\Aaccepted by http://127.0.0.1:\d+/v1/traces\n.*spans_sent\W+1\W+spans_sampled_out\W+1\b}, []],
+    "statistics" => [/\Aspans that arrived: 1\nspans counted: 10\n.*sampled_out\W+9\W+stats_payloads_sent\W+1\b/, []],
     "demo" => [%r{GET /checkout.*5 of 5 spans were accepted}m, []]
   }
 
   define_method(:run_example) do |name, *arguments|
-    capture({ "DD_TRACE_AGENT_URL" => agent.url }, RbConfig.ruby, "-I", Support::Processes::LIB,
+    environment = { "DD_TRACE_AGENT_URL" => agent.url, "OTEL_EXPORTER_OTLP_ENDPOINT" => collector.url,
+                    "OTEL_EXPORTER_OTLP_PROTOCOL" => "http/json" }
+    capture(environment, RbConfig.ruby, "-I", Support::Processes::LIB,
             File.join(folder, "#{name}.rb"), *arguments)
   end
 
@@ -33,6 +42,12 @@ RSpec.describe "The examples" do
       expect(printed).to match(output)
       expect(agent.spans.map { |span| span["name"] }.sort).to eq(arrived)
     end
+  end
+
+  it "send sampled traces to a collector" do
+    run_example("otlp")
+
+    expect(collector.otlp_spans.map { |span| span["name"] }).to eq(["GET /sampled"])
   end
 
   it "are all run" do

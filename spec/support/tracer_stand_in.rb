@@ -19,8 +19,8 @@ module Datadog
 
   Agent = Struct.new(:hostname, :port, :uds_path, :ssl, :timeout_seconds, keyword_init: true)
   TestMode = Struct.new(:enabled, :async, :writer_options)
-  TracingSettings = Struct.new(:enabled, :instance, :test_mode, :writer, :writer_options)
-  Settings = Struct.new(:tracing, :agent)
+  TracingSettings = Struct.new(:enabled, :instance, :test_mode, :writer, :writer_options, :report_hostname)
+  Settings = Struct.new(:tracing, :agent, :service, :env, :version)
 
   class << self
     attr_writer :logger
@@ -41,6 +41,16 @@ module Datadog
   end
 
   module Core
+    module Environment
+      module Identity
+        def self.id = "d1c8"
+      end
+
+      module Socket
+        def self.hostname = "host"
+      end
+    end
+
     module Configuration
       module AgentSettingsResolver
         def self.call(settings, **) = settings.agent

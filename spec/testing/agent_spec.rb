@@ -53,6 +53,13 @@ RSpec.describe Datadog::NativeExport::Testing::Agent do
     end
   end
 
+  it "takes statistics where it says so" do
+    described_class.start(info: { endpoints: ["/v0.4/traces", "/v0.6/stats"] }) do |other|
+      expect([agent, other].map { |to| put("x", path: "/v0.6/stats", to:).code }).to eq(%w[404 200])
+      expect(other.requests.map(&:body)).to eq(["x"])
+    end
+  end
+
   describe "traces" do
     it "keeps them by trace and by span" do
       put([[span, span.merge("span_id" => 2)], [span]])

@@ -15,7 +15,8 @@ module Datadog
         # Starts an agent. If a block is given, yields the agent and stops it afterwards.
         #
         # @param port [Integer] port on 127.0.0.1; 0 for any free port
-        # @param info [Hash] merged into the answer to `GET /info`
+        # @param info [Hash] merged into the answer to `GET /info`. Statistics are taken if its `endpoints` have
+        #   `/v0.6/stats`; {#requests} shows them.
         # @param rate_by_service [Hash{String => Float}] sampling rates from 0.0 to 1.0, sent with every answer
         # @yieldparam agent [Agent]
         # @return [Agent, Object] the running agent, or the value of the block

@@ -15,13 +15,16 @@ module Datadog
           "client_drop_p0s" => false,
           "span_events" => true
         }.freeze
+        STATS = "/v0.6/stats"
         JSON_TYPE = { "Content-Type" => "application/json" }.freeze
         TEXT_TYPE = { "Content-Type" => "text/plain" }.freeze
 
         # @param info [Hash] merged into the answer to `GET /info`
         # @param rate_by_service [Hash{String => Float}]
         def initialize(info, rate_by_service)
-          @info = JSON.generate(INFO.merge(info.transform_keys(&:to_s)))
+          info = INFO.merge(info.transform_keys(&:to_s))
+          @endpoints = info["endpoints"]
+          @info = JSON.generate(info)
           @rates = JSON.generate("rate_by_service" => rate_by_service)
         end
 
@@ -32,6 +35,7 @@ module Datadog
         # @return [(Integer, Hash{String => String}, String)]
         def to(request)
           return [200, JSON_TYPE, @info] if request.method == "GET" && request.path == "/info"
+          return [200, JSON_TYPE, "{}"] if request.path == STATS && @endpoints.include?(STATS)
           return [404, TEXT_TYPE, "404 page not found\n"] unless request.trace_request?
 
           scripted(request) || usual(request)
