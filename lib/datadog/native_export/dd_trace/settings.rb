@@ -76,6 +76,8 @@ module Datadog
             agent_timeout: agent_timeout,
             client_computed_top_level: true,
             client_computed_stats: standalone?,
+            # nil leaves it to the environment, which is silent about a tracer that has no statistics.
+            stats: (false if standalone?),
             span_events: span_events,
             headers: headers,
             tracer_version: Datadog::VERSION::STRING,
