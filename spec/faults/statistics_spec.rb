@@ -85,7 +85,8 @@ RSpec.describe Datadog::NativeExport::Exporter, "statistics" do
       RUBY
 
       expect(now - Float(output)).to be < 2
-      expect([errors, status.exitstatus]).to eq(["", 0])
+      expect(status).to be_success
+      expect(errors.lines).to match([/statistics of spans are lost: the process ends, on their way to #{server.url}/])
       expect(server.requests("/v0.4/traces").size).to eq(1)
     ensure
       3.times { hang << nil }

@@ -88,6 +88,7 @@ impl SideRequests {
             let answer = self.send(request).await;
             return answer.map_err(|cause| HttpError::Other(io::Error::other(cause).into()));
         }
+        self.queue.statistics_begin();
         match self.begin() {
             Some(guard) => drop(tokio::spawn(guard.deliver(request))),
             None => {

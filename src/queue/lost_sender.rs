@@ -17,6 +17,7 @@ impl Queue {
         let queued = std::mem::take(&mut state.queued);
         // Whatever becomes of it, its loss is counted here.
         state.in_flight.clear();
+        let flushes = state.lose_statistics();
         let successor = Self {
             rates: Arc::clone(&lost.rates),
             state: Mutex::new(State {
@@ -24,6 +25,7 @@ impl Queue {
                 next_number: queued.len() as u64,
                 urgent: queued.len() as u64,
                 queued,
+                flushes,
                 stats: std::mem::take(&mut state.stats),
                 loss_log: std::mem::take(&mut state.loss_log),
                 ..State::default()

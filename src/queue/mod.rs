@@ -216,19 +216,26 @@ impl Queue {
         self.lock().requests.take()
     }
 
-    /// Describes the spans that are lost if the process ends now: how many, where they were going and
-    /// why they are not there. Returns `None` if there are none that were exported since the last call.
+    /// Describes the spans, and statistics, that are lost if the process ends now: how many, where they
+    /// were going and why they are not there. Returns `None` if there are none that were exported since the last call.
     pub fn take_unsent_line(&self) -> Option<String> {
         let mut state = self.lock();
         let exported = state.stats.spans_exported;
         let since = exported - std::mem::replace(&mut state.described, exported);
         // Spans are sent in turn, so that the last ones are lost first.
         let spans = state.stats.unsettled().min(since);
+        let statistics = self.undescribed_statistics(&mut state);
+        let what = match (spans, statistics) {
+            (0, 0) => return None,
+            (0, _) => "statistics of spans are lost".to_owned(),
+            (spans, 0) => format!("{spans} spans are lost"),
+            (spans, _) => format!("{spans} spans are lost, and statistics of others"),
+        };
         let cause = state.loss_log.current().unwrap_or("no answer yet");
         let address = &self.address;
-        (spans > 0).then(|| {
-            format!("{spans} spans are lost: the process ends, on their way to {address} ({cause})")
-        })
+        Some(format!(
+            "{what}: the process ends, on their way to {address} ({cause})"
+        ))
     }
 
     /// Counts what a panic in a call of the application's has cost: chunks that were handed over and are

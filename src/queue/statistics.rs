@@ -15,6 +15,10 @@ pub(super) struct Flushes {
     begun: u64,
     /// Number of the latest that is over.
     done: u64,
+    /// Requests with statistics begun.
+    requests: u64,
+    /// Requests begun when those that are lost with the process were last described.
+    described: u64,
 }
 
 impl Flushes {
@@ -29,6 +33,19 @@ impl Flushes {
             self.begun = self.asked;
             self.begun
         })
+    }
+}
+
+impl State {
+    /// Counts requests with statistics as lost that are under way. Returns where to go on from.
+    pub(super) fn lose_statistics(&mut self) -> Flushes {
+        let requests = self.flushes.requests;
+        self.stats.stats_payloads_dropped = requests - self.stats.stats_payloads_sent;
+        Flushes {
+            requests,
+            described: requests,
+            ..Flushes::default()
+        }
     }
 }
 
@@ -47,6 +64,20 @@ impl Queue {
         state.flushes.done = state.flushes.done.max(number);
         drop(state);
         self.wake_waiters();
+    }
+
+    /// Notes that a request with statistics begins.
+    pub fn statistics_begin(&self) {
+        self.lock().flushes.requests += 1;
+    }
+
+    /// Returns how many requests with statistics are neither sent nor lost, of those that have begun
+    /// since the last call.
+    pub(super) fn undescribed_statistics(&self, state: &mut State) -> u64 {
+        let requests = state.flushes.requests;
+        let since = requests - std::mem::replace(&mut state.flushes.described, requests);
+        let stats = &state.stats;
+        since.min(requests - stats.stats_payloads_sent - stats.stats_payloads_dropped)
     }
 
     /// Counts a request with statistics that the agent accepted.

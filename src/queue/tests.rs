@@ -277,6 +277,73 @@ mod at_the_end {
         payload.settle(outcome);
         assert_eq!(queue.take_unsent_line(), None);
     }
+
+    #[test]
+    fn unsent_statistics_are_described_once() {
+        let queue = queue(|_| ());
+        queue.statistics_begin();
+        queue.statistics_begin();
+        queue.statistics_sent();
+        let expected = "statistics of spans are lost: the process ends, on their way to http://agent:8126 (no answer yet)";
+        assert_eq!(queue.take_unsent_line().unwrap(), expected);
+        assert_eq!(queue.take_unsent_line(), None);
+        queue.statistics_lost("refused");
+        queue.statistics_begin();
+        queue.push(chunks(&[2]), None);
+        let line = queue.take_unsent_line().unwrap();
+        assert!(line.starts_with("2 spans are lost, and statistics of others: the process ends"));
+    }
+}
+
+mod statistics {
+    use super::*;
+
+    fn queue_with_statistics() -> Arc<Queue> {
+        queue(|config| config.stats = true)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_comes_after_the_chunks_before_it_and_is_waited_for() {
+        let queue = queue_with_statistics();
+        queue.push(chunks(&[1]), None);
+        let flush = queue.flush();
+        assert_eq!(queue.due().await, Some(Work::Payload));
+        let (payload, _) = take(&queue);
+        assert_eq!(queue.due().await, Some(Work::Statistics(1)));
+        let outcome = accepted(&payload);
+        payload.settle(outcome);
+        assert!(!flush.wait(Duration::ZERO));
+        let later = queue.flush();
+        queue.statistics_flushed(1);
+        assert!(flush.wait(Duration::ZERO) && !later.wait(Duration::ZERO));
+        assert_eq!(queue.due().await, Some(Work::Statistics(2)));
+        queue.statistics_flushed(2);
+        assert!(later.wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn there_is_nothing_to_flush_before_the_first_chunk_or_after_the_end() {
+        let queue = queue_with_statistics();
+        assert!(queue.flush().wait(Duration::ZERO));
+        queue.push(chunks(&[1]), None);
+        let flush = queue.flush();
+        queue.finish("the sender has stopped");
+        assert!(flush.wait(Duration::ZERO) && queue.flush().wait(Duration::ZERO));
+    }
+
+    #[test]
+    fn requests_under_way_are_lost_with_the_sender() {
+        let lost = queue_with_statistics();
+        for _ in 0..3 {
+            lost.statistics_begin();
+        }
+        lost.statistics_sent();
+        let stats = Queue::in_place_of(&lost, &config()).stats();
+        assert_eq!(
+            (stats.stats_payloads_sent, stats.stats_payloads_dropped),
+            (1, 2)
+        );
+    }
 }
 
 mod packing {
