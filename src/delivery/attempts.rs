@@ -26,14 +26,14 @@ use super::backoff::Backoff;
 use super::breaker::{Breaker, Permit};
 use super::capability::DELIVERY;
 use super::deadline::Deadline;
+use super::failure;
 use super::http_client::{Body, BoxFuture, HttpClient, read_body};
 use super::late_answer::LateAnswer;
-use super::partial_success::{PartialSuccess, partial_success};
+use super::partial_success::partial_success;
 use super::payload::{self, Part};
 use crate::config::Config;
 use crate::process::panics;
 use crate::queue::{Accepted, Count, Failure, Outcome, Tracker};
-use crate::report::printable;
 use crate::report::stats::{Loss, RequestOutcome};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -43,16 +43,11 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Characters of an answer's body that are shown in messages.
-const SHOWN_CHARS: usize = 200;
 /// How long an answer that came while the process was stopped may take to be read, or to be sent
 /// again by the other end's kernel.
 const READ_AFTER_STOP: Duration = Duration::from_secs(1);
 /// Timers that are this far apart run in their order.
 const TIMER_RESOLUTION: Duration = Duration::from_millis(1);
-/// The first agent that took the v0.4 format, by which it gives sampling rates.
-const NEEDED_AGENT: &str = " (traces in the v0.4 format need Datadog Agent 5.19 or later)";
-const NEEDED_PATH: &str = " (collectors usually take traces at /v1/traces)";
 
 /// One payload on its way.
 pub struct Delivery {
@@ -170,11 +165,12 @@ impl Delivery {
         if self.config.otlp.is_some()
             && let Some(partial) = partial_success(answer, part.count.spans)
         {
-            let PartialSuccess { rejected, .. } = partial;
             // Which ones is not said: each may be of another chunk.
-            let (chunks, spans) = (rejected, rejected);
+            let (chunks, spans) = (partial.rejected, partial.rejected);
             count = count - Count { chunks, spans };
-            outcome.failures.push(self.rejected(partial, answer));
+            outcome
+                .failures
+                .push(failure::rejected(&self.config, partial, answer));
         }
         outcome.accepted.push(Accepted {
             count,
@@ -213,7 +209,9 @@ impl Delivery {
                 permit = self.permit(next_attempt, deadline) => {
                     let permit = permit.map_err(|cause| {
                         let refusal = refusal.take();
-                        refusal.unwrap_or_else(|| self.unreachable(part, &cause))
+                        refusal.unwrap_or_else(|| {
+                            failure::unreachable(&self.config, part, &cause)
+                        })
                     })?;
                     if std::mem::replace(&mut is_retry, true) {
                         self.tracker.retried();
@@ -228,7 +226,7 @@ impl Delivery {
                     if answer.status().is_success() {
                         return Ok(answer);
                     }
-                    let failure = self.refused(part, &answer);
+                    let failure = failure::refused(&self.config, part, &answer);
                     let pause = backoff.next_pause().max(retry_after(&answer));
                     let left = deadline.at.saturating_duration_since(Instant::now());
                     if !may_succeed_later(answer.status()) || pause > left {
@@ -241,8 +239,8 @@ impl Delivery {
                 Err(cause) => {
                     let open_until = self.breaker.unreachable(&cause);
                     drop(permit);
-                    self.tracker
-                        .attempt_failed(&self.unreachable(part, &cause).detail);
+                    let failure = failure::unreachable(&self.config, part, &cause);
+                    self.tracker.attempt_failed(&failure.detail);
                     refusal = None;
                     // Steps back behind other payloads: it may be this one that the agent can't stand.
                     let pause = Instant::now() + backoff.next_pause();
@@ -331,55 +329,6 @@ impl Delivery {
             bytes: part.request.body().len(),
             duration: began.elapsed(),
         });
-    }
-
-    fn refused(&self, part: &Part, answer: &Response<Bytes>) -> Failure {
-        let status = answer.status();
-        let body = text(answer);
-        let shown = self.shown(&body);
-        let receiver = self.config.receiver();
-        let hint = match (status, &self.config.otlp) {
-            (StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE, None) => NEEDED_AGENT,
-            (StatusCode::NOT_FOUND, Some(_)) => NEEDED_PATH,
-            _ => "",
-        };
-        Failure {
-            spans: part.count.spans,
-            loss: match status {
-                StatusCode::PAYLOAD_TOO_LARGE => Loss::TooLarge,
-                _ => Loss::Refused,
-            },
-            detail: format!("{receiver} answered {status}: {shown}{hint}"),
-            answer: Some((status.as_u16(), body)),
-        }
-    }
-
-    fn rejected(&self, partial: PartialSuccess, answer: &Response<Bytes>) -> Failure {
-        let PartialSuccess { rejected, message } = partial;
-        let receiver = self.config.receiver();
-        let shown = self.shown(&message);
-        Failure {
-            spans: rejected,
-            loss: Loss::Refused,
-            detail: format!("{receiver} rejected {rejected} spans of a request: {shown}"),
-            answer: Some((answer.status().as_u16(), text(answer))),
-        }
-    }
-
-    fn unreachable(&self, part: &Part, cause: &str) -> Failure {
-        let receiver = self.config.receiver();
-        let cause = printable(cause, SHOWN_CHARS);
-        Failure {
-            spans: part.count.spans,
-            loss: Loss::Unreachable,
-            detail: format!("{receiver} cannot be reached: {cause}"),
-            answer: None,
-        }
-    }
-
-    /// Returns what may be shown of a text in an answer.
-    fn shown(&self, text: &str) -> String {
-        printable(&self.config.redact(text), SHOWN_CHARS)
     }
 
     fn outcome(&self) -> MutexGuard<'_, Outcome> {

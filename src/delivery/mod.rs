@@ -19,6 +19,7 @@ mod backoff;
 mod breaker;
 mod capability;
 mod deadline;
+mod failure;
 mod http_client;
 mod known_info;
 mod late_answer;

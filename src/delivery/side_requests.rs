@@ -12,15 +12,15 @@
 //!
 //! They keep out of the payloads' way: an endpoint for statistics that hangs doesn't open the breaker.
 
-use super::answer::{may_succeed_later, retry_after, text};
+use super::answer::{may_succeed_later, retry_after};
 use super::backoff::Backoff;
+use super::failure;
 use super::http_client::{HttpClient, read_body};
 use crate::config::Config;
 use crate::process::panics;
 use crate::queue::Queue;
-use crate::report::printable;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response};
 use libdd_capabilities::http::HttpError;
 use std::io;
 use std::sync::Arc;
@@ -32,8 +32,6 @@ const STATS_PATH: &str = "/v0.6/stats";
 const TEST_SESSION_TOKEN: &str = "x-datadog-test-session-token";
 /// Requests that wait for their answer or to be repeated. Beyond this, new ones are lost.
 const MAX_PENDING: usize = 16;
-/// Characters of an answer's body that are shown in messages.
-const SHOWN_CHARS: usize = 200;
 
 pub struct SideRequests {
     config: Arc<Config>,
@@ -165,22 +163,17 @@ impl Statistics {
     async fn attempt(&self, request: Request<Bytes>) -> Attempt {
         let Self { requests, .. } = self;
         let began = Instant::now();
-        let receiver = requests.config.receiver();
         match requests.send(request).await {
             Ok(answer) if answer.status().is_success() => Attempt::Sent,
             Ok(answer) => {
-                let shown = requests.config.redact(&text(&answer));
-                let shown = printable(&shown, SHOWN_CHARS);
-                let status: StatusCode = answer.status();
-                let detail = format!("{receiver} answered {status} to statistics: {shown}");
-                match may_succeed_later(status) {
+                let detail = failure::refusal(&requests.config, &answer);
+                match may_succeed_later(answer.status()) {
                     true => Attempt::Failed(detail, retry_after(&answer)),
                     false => Attempt::Lost(detail),
                 }
             }
             Err(cause) => {
-                let cause = printable(&cause, SHOWN_CHARS);
-                let detail = format!("{receiver} cannot be reached with statistics: {cause}");
+                let detail = failure::silence(&requests.config, &cause);
                 match began.elapsed() < requests.config.request_timeout() {
                     true => Attempt::Failed(detail, Duration::ZERO),
                     false => Attempt::Lost(detail),

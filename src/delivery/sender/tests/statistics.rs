@@ -243,7 +243,7 @@ fn an_endpoint_for_statistics_that_hangs_costs_one_request_and_holds_up_no_paylo
         tokio::time::sleep(second()).await;
         assert!(flushed.wait(Duration::ZERO));
         let lines = queue.take_lines();
-        assert!(lines[0].contains("cannot be reached with statistics: no answer within 2.000 s"));
+        assert!(lines[0].contains("cannot be reached: no answer within 2.000 s"));
     });
     assert_eq!(
         (stats.stats_payloads_sent, stats.stats_payloads_dropped),
