@@ -27,12 +27,12 @@ RSpec.describe Datadog::NativeExport::Exporter, "OTLP" do
   end
 
   it "counts what a collector refuses, with the collector's name" do
-    with_collector(->(_) { [401, {}, "who are you"] }) do |collector|
-      exporter = exporter(collector.url)
+    with_collector(->(request) { [401, {}, "who is #{request.headers["authorization"]}"] }) do |collector|
+      exporter = exporter(collector.url, otlp_headers: { "Authorization" => "Bearer s3cr3t" })
       response = exporter.send_trace_chunks(build_chunks(2, 1), timeout: 10)
 
       expect(response).to have_attributes(ok?: false, status: 401, loss: :refused, accepted_count: 0)
-      expect(response.error.message).to end_with("collector at #{collector.url} answered 401 Unauthorized: who are you")
+      expect(response.error.message).to end_with("collector at #{collector.url} answered 401 Unauthorized: who is …")
       expect_counts_to_add_up(exporter.stats)
     end
   end

@@ -1,4 +1,4 @@
-//! Delivery of payloads to the agent.
+//! Delivery of payloads to the agent, or to an OTLP collector.
 //!
 //! Payloads go through libdatadog's `TraceExporter`, which is what encodes them and sets the
 //! headers of a request; that is a requirement of this project. The exporter alone would repeat
@@ -10,6 +10,8 @@
 //! ```text
 //! sender ──▶ Delivery::send ──▶ TraceExporter ──▶ AgentClient ──▶ Delivery::run ──▶ HttpClient
 //! (packs)                         (encodes)     (capability)    (attempts, split)   (hyper)
+//!                                                    │                                 ▲
+//!                                                    └──▶ SideRequests (statistics) ───┘
 //! ```
 
 mod agent_info;

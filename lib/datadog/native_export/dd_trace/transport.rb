@@ -23,7 +23,11 @@ module Datadog
         def instance = self
         def adapter = self
       end
-      private_constant :Client
+      # The logger of an exporter whose warnings come again from the one that takes its place.
+      module Unheard
+        def self.warn(_line) = nil
+      end
+      private_constant :Client, :Unheard
 
       # @param wait [Numeric] seconds {#send_traces} waits for the agent's answer. A request that takes longer goes on
       #   in the background.
@@ -41,7 +45,7 @@ module Datadog
         @lock = Mutex.new
         @agent_info = DDTrace::AgentInfo.new
         # Never used: a wrong option should be refused here, and not when there are traces to send.
-        Exporter.new(agent_url: "http://127.0.0.1", **@options)
+        Exporter.new(agent_url: "http://127.0.0.1", **@options, logger: Unheard)
       end
 
       # Sends traces, each as a chunk of its own, and waits for the answer. Never raises.
