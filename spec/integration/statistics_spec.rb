@@ -90,6 +90,15 @@ RSpec.describe "Statistics at ddapm-test-agent" do
     expect(trace_requests.map { |request| computed?(request) }).to eq([true, true])
   end
 
+  it "arrive by a Unix socket" do
+    exporter = build_exporter("unix://#{agent.socket}", test_session_token: token, stats: true)
+    exporter.export(build_chunks(1, start: Time.now))
+
+    expect(exporter.flush(timeout: 10)).to be(true)
+    expect(exporter.stats).to include(spans_sent: 1, stats_payloads_sent: 1)
+    expect(payloads.size).to eq(1)
+  end
+
   it "say whose they are" do
     export(span)
     flush

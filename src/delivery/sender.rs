@@ -8,7 +8,7 @@ use super::http_client::{AgentConnections, HttpClient};
 use super::side_requests::SideRequests;
 use super::trace_exporter::{self, AgentExporter};
 use crate::config::Config;
-use crate::queue::{Count, Payload, Queue, Work};
+use crate::queue::{Count, Flush, Payload, Queue, Work};
 use crate::report::stats::Loss;
 use crate::runtime::Runtime;
 use crate::span::{self, AGENT_MAX_BYTES, SpanBytes};
@@ -92,7 +92,8 @@ impl Sender {
         // Payloads wait for their retries side by side; the breaker lets one at a time to the agent.
         let mut deliveries = JoinSet::new();
         while let Some(work) = self.queue.due().await {
-            if let Work::Statistics(flush) = work {
+            if let Work::Statistics(number) = work {
+                let flush = self.queue.statistics_flush(number);
                 deliveries.spawn(self.clone().flush_statistics(exporter.clone(), flush));
                 continue;
             }
@@ -222,12 +223,12 @@ impl Sender {
     }
 
     /// Sends the statistics that were computed so far.
-    async fn flush_statistics(self, exporter: Option<Arc<AgentExporter>>, flush: u64) {
+    async fn flush_statistics(self, exporter: Option<Arc<AgentExporter>>, flush: Flush) {
         if let Some(exporter) = exporter {
             exporter.flush_client_side_stats_async().await;
             self.side_requests.settled().await;
         }
-        self.queue.statistics_flushed(flush);
+        drop(flush);
     }
 
     async fn build_exporter(&self) -> Result<AgentExporter, String> {

@@ -29,6 +29,7 @@ pub use interrupt::Interrupt;
 pub(crate) use outcome::{Accepted, Count, Failure, Outcome};
 pub use reply::{PartOutcome, SendOutcome};
 pub(crate) use reply::{ReplySlot, Responder};
+pub(crate) use statistics::Flush;
 pub(crate) use take::Work;
 pub(crate) use waiter::WaitFor;
 pub use waiter::Waiter;

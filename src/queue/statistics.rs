@@ -36,6 +36,21 @@ impl Flushes {
     }
 }
 
+/// A flush of statistics under way. It is over when it is dropped, also if the sender panics.
+pub struct Flush {
+    queue: Arc<Queue>,
+    number: u64,
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.flushes.done = state.flushes.done.max(self.number);
+        drop(state);
+        self.queue.wake_waiters();
+    }
+}
+
 impl State {
     /// Counts requests with statistics as lost that are under way. Returns where to go on from.
     pub(super) fn lose_statistics(&mut self) -> Flushes {
@@ -58,12 +73,11 @@ impl Queue {
         state.flushes.asked
     }
 
-    /// Notes that a flush of statistics is over: what was counted before it is sent or lost.
-    pub fn statistics_flushed(self: &Arc<Self>, number: u64) {
-        let mut state = self.lock();
-        state.flushes.done = state.flushes.done.max(number);
-        drop(state);
-        self.wake_waiters();
+    /// Returns what ends the wait for a flush of statistics once it is dropped, when what was counted
+    /// before the flush is sent or lost.
+    pub fn statistics_flush(self: &Arc<Self>, number: u64) -> Flush {
+        let queue = Arc::clone(self);
+        Flush { queue, number }
     }
 
     /// Notes that a request with statistics begins.

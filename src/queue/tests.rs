@@ -314,10 +314,10 @@ mod statistics {
         payload.settle(outcome);
         assert!(!flush.wait(Duration::ZERO));
         let later = queue.flush();
-        queue.statistics_flushed(1);
+        drop(queue.statistics_flush(1));
         assert!(flush.wait(Duration::ZERO) && !later.wait(Duration::ZERO));
         assert_eq!(queue.due().await, Some(Work::Statistics(2)));
-        queue.statistics_flushed(2);
+        drop(queue.statistics_flush(2));
         assert!(later.wait(Duration::ZERO));
     }
 

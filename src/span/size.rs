@@ -7,9 +7,9 @@ use libdd_tinybytes::{Bytes, BytesString};
 use std::ops::{AddAssign, SubAssign};
 
 /// Upper bound of a v0.4 span with no text: the keys of all its fields, the longest form of each
-/// number and header, and the two tags that sending may add (`_dd.p.tid` and
-/// `_dd.sdk.otlp_export`).
-const WIRE_FIXED: usize = 280;
+/// number and header, and the tags that sending may add (`_dd.p.tid`,
+/// `_dd.sdk.otlp_export` and, with statistics, `_top_level`).
+const WIRE_FIXED: usize = 300;
 /// The same for a link.
 const WIRE_LINK: usize = 100;
 /// The same for an event, as JSON or typed.
@@ -263,6 +263,9 @@ mod tests {
                 chunk[0]
                     .meta
                     .insert("_dd.sdk.otlp_export".into(), "false".into());
+                for span in &mut chunk {
+                    span.metrics.insert("_top_level".into(), 1.0);
+                }
                 let len = encoded_len(&chunk);
                 assert!(len <= bound, "{len} {bound}");
             }
