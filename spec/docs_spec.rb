@@ -64,8 +64,36 @@ RSpec.describe "The documents" do
     # But for the private API.
     def methods_of(of) = of.public_instance_methods(false).map(&:to_s) - %w[inspect without]
 
-    it "list each option of an exporter" do
-      expect(names("Options")).to match_array(keywords(native_export::Exporter))
+    describe "of options" do
+      options = native_export.const_get(:Configuration)::Options::TABLE
+      # As the document writes it; nil where that takes words.
+      written = lambda do |default|
+        case default
+        when Symbol then "`#{default.inspect}`"
+        when Integer
+          mebibytes, rest = default.divmod(1024 * 1024)
+          rest.zero? ? "#{mebibytes} MiB" : default.to_s.gsub(/(?<=\d)(?=(\d{3})+\z)/, ",")
+        when false then "false"
+        when /./ then "`#{default}`" unless default == native_export::VERSION
+        end
+      end
+
+      options.each_value do |option|
+        it "tell of #{option.name} its default and its variables" do
+          row = documents.rows("docs/reference.md", "Options").find { |first,| first.include?("`#{option.name}`") }
+          together = row[0].scan(/`(\w+)`/).flatten.map { |name| options.fetch(name.to_sym) }
+
+          expect(row[1]).to eq(written.call(option.default) || row[1])
+          expect(row[2].scan(/`(\w+)`/).flatten).to eq(together.flat_map(&:variables))
+        end
+      end
+
+      it "list no others, and neither does the documentation of the code" do
+        code = documents.read("lib/datadog/native_export/exporter.rb")
+
+        expect(names("Options")).to eq(options.keys.map(&:to_s))
+        expect(code.scan(/@option options \[.+\] :(\w+)/).flatten).to eq(options.keys.map(&:to_s))
+      end
     end
 
     it "list each field of a span" do

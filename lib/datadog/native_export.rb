@@ -3,9 +3,10 @@
 require_relative "native_export/version"
 require_relative "native_export/errors"
 require_relative "native_export/environment"
-require_relative "native_export/receiver"
+require_relative "native_export/configuration"
 require_relative "native_export/response"
 require_relative "native_export/extension"
+require_relative "native_export/default_exporter"
 
 module Datadog
   # Exports trace spans to the Datadog agent without serializing them in Ruby.

@@ -22,12 +22,13 @@ RSpec.describe Datadog::NativeExport::Exporter, "options" do
     { max_queue_bytes: 1.5 } => /max_queue_bytes: expected an Integer of 1 or more, got 1.5/,
     { tracer_version: "1\n2" } => /tracer_version: expected printable ASCII/,
     { headers: "X: y" } => /headers: expected a Hash of Strings, got a String/,
-    { headers: { "X-Own" => 3 } } => /headers: expected a String, got 3/,
+    { headers: { "X-Own" => 3 } } => /headers: expected a Hash of Strings, got a Hash with 3/,
     { headers: { "no name" => "x" } } => /headers: "no name": invalid HTTP header name/,
     { headers: { "X-Own" => "a\nb" } } => /headers: "X-Own": expected printable ASCII/,
     { headers: { "Content-Length" => "3" } } => /headers: "Content-Length": this header can't be chosen/,
-    { span_events: 1 } => /span_events: expected one of true, false, nil, got 1/,
-    { client_computed_stats: nil } => /client_computed_stats: expected one of true, false, got nil/,
+    { span_events: 1 } => /span_events: expected one of true, false, got 1/,
+    { client_computed_stats: "no" } => /client_computed_stats: expected one of true, false, got "no"/,
+    { logger: :none } => /logger: expected an object with the method warn, got Symbol/,
     { test_session_token: "" } => /test_session_token: expected text, got an empty String/
   }.each do |option, message|
     it "refuses #{option}" do

@@ -30,8 +30,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "receiver" do
     [{ OTEL_TRACES_EXPORTER: "otlp" }, { otlp_endpoint: collector }] => collector,
     [{}, { otlp_endpoint: "http://collector:4318" }] => collector,
     [{}, { otlp_endpoint: "http://collector:4318/" }] => collector,
-    [{}, { otlp_endpoint: "https://collector/api/otlp" }] => "https://collector/api/otlp",
-    [{}, { otlp_endpoint: collector, agent_url: "http://agent" }] => collector
+    [{}, { otlp_endpoint: "https://collector/api/otlp" }] => "https://collector/api/otlp"
   }.each do |(variables, options), endpoint|
     it "is #{endpoint || "the agent"} by #{variables} and #{options}" do
       expect(build(variables, **options).otlp_endpoint).to eq(endpoint)
@@ -50,9 +49,11 @@ RSpec.describe Datadog::NativeExport::Exporter, "receiver" do
     { otlp_endpoint: collector, otlp_headers: { "a" => "b\n" } } => /otlp_headers: "a": expected printable ASCII/,
     { otlp_endpoint: collector, otlp_timeout: 0 } => /otlp_timeout: expected a positive number of seconds/,
     { otlp_headers: { "a" => "b" } } => /otlp_headers: has no effect without otlp_endpoint/,
-    { otlp_endpoint: collector, stats: true } => /stats: can't be true where spans go to an OTLP collector/,
-    { stats: true, client_computed_stats: true } => /stats: can't be true where client_computed_stats is/,
-    { stats: "yes" } => /stats: expected one of true, false, nil, got "yes"/,
+    { otlp_endpoint: collector, agent_url: "http://a" } =>
+      /agent_url and otlp_endpoint can't both be set: spans go to one/,
+    { otlp_endpoint: collector, stats: true } => /stats and otlp_endpoint can't both be set: OTLP collectors take no/,
+    { stats: true, client_computed_stats: true } => /stats and client_computed_stats can't both be set: statistics are/,
+    { stats: "yes" } => /stats: expected one of true, false, got "yes"/,
     { service: 1 } => /service: expected a String, got 1/
   }.each do |options, message|
     it "refuses #{options}" do
@@ -62,10 +63,10 @@ RSpec.describe Datadog::NativeExport::Exporter, "receiver" do
 
   it "ignores that statistics are asked for by the environment where there can't be any" do
     build({ DD_TRACE_STATS_COMPUTATION_ENABLED: "true" }, otlp_endpoint: collector)
-    expect(warnings).to match([/DD_TRACE_STATS_COMPUTATION_ENABLED has no effect where spans go to an OTLP collector/])
+    expect(warnings).to match([/DD_TRACE_STATS_COMPUTATION_ENABLED is ignored, since otlp_endpoint is set: OTLP/])
 
     build({ DD_TRACE_STATS_COMPUTATION_ENABLED: "true" }, client_computed_stats: true)
-    expect(warnings).to match([/DD_TRACE_STATS_COMPUTATION_ENABLED has no effect where client_computed_stats is/])
+    expect(warnings).to match([/DD_TRACE_STATS_COMPUTATION_ENABLED is ignored, since client_computed_stats is set/])
   end
 
   it "is shown by its address" do

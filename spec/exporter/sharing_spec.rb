@@ -16,7 +16,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "when it is shared" do
   it "takes chunks from many Ractors, frozen" do
     output, errors, status = run_ruby(<<~RUBY, agent.url)
       Warning[:experimental] = false
-      exporter = Datadog::NativeExport::Exporter.new(agent_url: ARGV[0], logger: Object.new)
+      exporter = Datadog::NativeExport::Exporter.new(agent_url: ARGV[0], logger: Logger.new(nil))
       exporter = Ractor.make_shareable(exporter)
       ractors = Array.new(4) do |id|
         Ractor.new(exporter, id) do |exporter, id|

@@ -31,10 +31,19 @@ module Support
         end
       end
 
+      # The cells of each row of the tables of a section.
+      def rows(path, heading)
+        section(path, heading).scan(/^\| (.*) \|$/).map { |(row)| row.split(/ ?(?<!\\)\| ?/, -1).map(&:strip) }
+      end
+
       # The code in the first column of the tables of a section, such as `name`, `service`.
       def first_column(path, heading)
-        section = read(path)[/^\#+ #{Regexp.escape(heading)}\n(.*?)(?=^\#+ |\z)/m, 1]
-        section.scan(/^\| (`.*?) \| /).flat_map { |(cell)| cell.scan(/`([^`]+)`/).flatten }
+        section(path, heading).scan(/^\| (`.*?) \| /).flat_map { |(cell)| cell.scan(/`([^`]+)`/).flatten }
+      end
+
+      # What is under a heading, up to the next one.
+      def section(path, heading)
+        read(path)[/^\#+ #{Regexp.escape(heading)}\n(.*?)(?=^\#+ |\z)/m, 1]
       end
 
       # Targets of links within the repository, by document.

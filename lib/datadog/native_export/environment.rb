@@ -4,9 +4,9 @@ require "uri"
 
 module Datadog
   module NativeExport
-    # Where the agent or the OTLP collector is and what the application is called, by the variables that all Datadog
-    # tracers or all OpenTelemetry SDKs read.
+    # Where the agent or the OTLP collector is, by the variables that all Datadog tracers, or OpenTelemetry SDKs, read.
     module Environment
+      VARIABLES = %w[DD_TRACE_AGENT_URL DD_AGENT_HOST DD_TRACE_AGENT_PORT].freeze
       DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
       DEFAULT_HOST = "127.0.0.1"
       DEFAULT_PORT = 8126
@@ -14,9 +14,7 @@ module Datadog
       HOST = /\A[\w.:\[\]-]+\z/
       # `sockaddr_un` holds 108 bytes with the closing NUL.
       LONGEST_SOCKET_PATH = 107
-      private_constant :DEFAULT_HOST, :DEFAULT_PORT, :HOST, :LONGEST_SOCKET_PATH
-
-      autoload :OTLP, "datadog/native_export/environment/otlp"
+      private_constant :DEFAULT_HOST, :DEFAULT_PORT, :LONGEST_SOCKET_PATH
 
       class << self
         # Reads where the agent is as dd-trace-rb does. A variable that can't be used is ignored.
@@ -26,39 +24,36 @@ module Datadog
         # @return [String] `DD_TRACE_AGENT_URL` (`http://host:port`, `https://host:port` or `unix:path`); or else
         #   `DD_AGENT_HOST` and `DD_TRACE_AGENT_PORT`; or else the agent's default Unix socket where there is one; or
         #   else `http://127.0.0.1:8126`
-        def agent_url(env = ENV, &warn)
+        def agent_url(env = ENV, &warn) = agent(env, &warn)[0]
+
+        # @api private
+        # @return [(String, String), (String, :default)] the same, with the names of the variables that it comes from
+        def agent(env, &warn)
           warn ||= proc {}
-          url, host, port = env.values_at("DD_TRACE_AGENT_URL", "DD_AGENT_HOST", "DD_TRACE_AGENT_PORT")
-                               .map { |value| value.to_s.strip }
+          url, host, port = VARIABLES.map { |name| env[name].to_s.strip }
           host = host(host, &warn)
           port = port(port, &warn)
-          from_url(url, &warn) || default_socket(host, port) || "http://#{host || DEFAULT_HOST}:#{port || DEFAULT_PORT}"
+          if (url = from_url(url, &warn)) then [url, VARIABLES[0]]
+          elsif host || port
+            ["http://#{host || DEFAULT_HOST}:#{port || DEFAULT_PORT}",
+             [(VARIABLES[1] if host), (VARIABLES[2] if port)].compact.join(", ")]
+          else
+            [default_socket || "http://#{DEFAULT_HOST}:#{DEFAULT_PORT}", :default]
+          end
         end
 
-        # Reads where traces are sent by OTLP, for an exporter that is to send them there:
-        # `Exporter.new(**Environment.otlp_options)`. By itself it does so only where {.otlp?} says so.
+        # Reads where traces are sent by OTLP, for an exporter that is to send them there whatever
+        # `OTEL_TRACES_EXPORTER` says: `Exporter.new(**Environment.otlp_options)`.
         #
         # @param env [Hash{String => String}]
         # @yieldparam warning [String] why a variable is ignored, naming it
-        # @return [Hash{Symbol => Object}] `otlp_endpoint`, by default `http://localhost:4318/v1/traces`, and the other
-        #   `otlp_` options of {Exporter#initialize} that the environment has
-        def otlp_options(env = ENV, &warn) = OTLP.new(env, &warn).options
-
-        # @param env [Hash{String => String}]
-        # @return [Boolean] whether `OTEL_TRACES_EXPORTER` has `otlp` among its names
-        def otlp?(env = ENV) = OTLP.new(env).selected?
-
-        # @param env [Hash{String => String}]
-        # @return [Hash{Symbol => String}] `service`, `env`, `version` and `git_commit_sha`, those that are set
-        def application(env = ENV)
-          read = ->(*names) { names.map { |name| env[name].to_s.strip }.find { |text| !text.empty? } }
-          { service: read["DD_SERVICE", "OTEL_SERVICE_NAME"], env: read["DD_ENV"], version: read["DD_VERSION"],
-            git_commit_sha: read["DD_GIT_COMMIT_SHA"] }.compact
+        # @return [Hash{Symbol => Object}] `otlp_endpoint`, by default `http://localhost:4318/v1/traces`, and of the
+        #   other `otlp_` options of {Exporter#initialize} those that the environment has
+        def otlp_options(env = ENV, &warn)
+          warn ||= proc {}
+          options = Configuration::Options::TABLE.each_value.select { |option| option.name.start_with?("otlp_") }
+          options.to_h { |option| [option.name, option.kind.read(option.variables, env, &warn)&.first] }.compact
         end
-
-        # @param env [Hash{String => String}]
-        # @return [Boolean] whether `DD_TRACE_STATS_COMPUTATION_ENABLED` is `true` or `1`
-        def stats?(env = ENV) = %w[true 1].include?(env["DD_TRACE_STATS_COMPUTATION_ENABLED"].to_s.strip.downcase)
 
         private
 
@@ -83,8 +78,8 @@ module Datadog
           "#{uri.scheme}://#{uri.host}:#{uri.port}" if uri.host.to_s.match?(HOST) && uri.port.between?(1, 65_535)
         end
 
-        def default_socket(host, port)
-          "unix://#{DEFAULT_SOCKET}" if host.nil? && port.nil? && File.socket?(DEFAULT_SOCKET)
+        def default_socket
+          "unix://#{DEFAULT_SOCKET}" if File.socket?(DEFAULT_SOCKET)
         end
 
         def host(text, &warn)

@@ -31,6 +31,8 @@ module Datadog
           reason = NativeExport.load_error
           raise UnavailableError, "#{name} needs the native extension, which could not be loaded: #{reason.message}"
         end
+
+        def self.of(*) = new
       end
       %i[Span TraceChunks Exporter].each do |name|
         remove_const(name) if const_defined?(name, false)

@@ -136,7 +136,7 @@ module Datadog
         def agent_timeout
           given = @agent.timeout_seconds
           seconds = given.is_a?(Numeric) && given.real? && given.positive? ? given : TIMEOUT
-          seconds = [seconds, Exporter::LONGEST].min
+          seconds = [seconds, Configuration::LONGEST].min
           return seconds if seconds == given
 
           warn("DD_TRACE_AGENT_TIMEOUT_SECONDS (c.agent.timeout_seconds) is #{given.inspect}; " \

@@ -45,7 +45,7 @@ module Datadog
         @lock = Mutex.new
         @agent_info = DDTrace::AgentInfo.new
         # Never used: a wrong option should be refused here, and not when there are traces to send.
-        Exporter.new(agent_url: "http://127.0.0.1", **@options, logger: Unheard)
+        Exporter.of(configuration_by({ agent_url: "http://127.0.0.1" }, @defaults).with(logger: Unheard))
       end
 
       # Sends traces, each as a chunk of its own, and waits for the answer. Never raises.
@@ -124,11 +124,16 @@ module Datadog
 
       # @api private
       # @return [Integer] number of traces that can wait, if each has one span
-      def queue_limit = @options[:max_queue_spans] || Exporter::MAX_QUEUE_SPANS
+      def queue_limit = @options[:max_queue_spans] || Configuration::Options::TABLE[:max_queue_spans].default
 
       # @api private
       # @return [Exporter, nil]
       def running = @exporter
+
+      # @api private
+      # @return [Configuration] what the next exporter goes by
+      # @raise [ConfigurationError] when the tracer's settings can't be used
+      def configuration = configuration_by(settings, @defaults)
 
       # @api private
       # @return [DDTrace::WriterOptions] what comes between the tracer's settings and the options of this object
@@ -143,7 +148,7 @@ module Datadog
       # @return [String, nil] why traces can't be exported by these settings, nil if they can
       def problem_with(settings, defaults, &warn)
         tracer = DDTrace::Settings.new(settings, agent: defaults.agent, &warn).exporter_options
-        Exporter.new(**DDTrace::Settings.merge(tracer, defaults.exporter, @options))
+        Exporter.of(configuration_by(tracer, defaults))
         nil
       rescue ConfigurationError => e
         e.message
@@ -180,10 +185,15 @@ module Datadog
         @settings = settings
         # The id is none of the settings: it changes in a forked child, which goes on with the same exporter.
         runtime_id = Datadog::Core::Environment::Identity.id
-        Exporter.new(runtime_id:, **DDTrace::Settings.merge(@settings, @defaults.exporter, @options))
+        Exporter.of(configuration_by({ runtime_id:, **@settings }, @defaults))
       rescue ConfigurationError => e
         DDTrace::Log.warn_once("off, the tracer keeps its own transport: #{e.message}")
         raise @obstacle = e
+      end
+
+      def configuration_by(settings, defaults)
+        sources = { **settings, **defaults.exporter }.except(*@options.keys).transform_values { :dd_trace_rb }
+        Configuration.new(DDTrace::Settings.merge(settings, defaults.exporter, @options), sources:)
       end
 
       def settings

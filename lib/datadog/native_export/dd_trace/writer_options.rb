@@ -44,7 +44,7 @@ module Datadog
           return {} if seconds.nil?
           return ignore(name) unless seconds.is_a?(Numeric) && seconds.real? && seconds.positive?
 
-          { name => [seconds, Exporter::LONGEST].min }
+          { name => [seconds, Configuration::LONGEST].min }
         end
 
         def headers
