@@ -130,6 +130,16 @@ RSpec.describe "The documents" do
     end
   end
 
+  it "describe the doctor's checks, and what it writes as JSON" do
+    doctor = Datadog::NativeExport.const_get(:Doctor)
+    checks = Datadog::NativeExport.doctor(agent_url: "http://127.0.0.1:1", logger: Logger.new(nil)).checks
+    rows = documents.rows("docs/operations.md", "The doctor")
+    names = [*checks.map(&:name), *doctor::Report.new([], nil).to_h.keys]
+
+    expect(rows.map(&:first)).to include(*names.map { |name| "`#{name}`" })
+    expect(rows.assoc("`checks`")[1].scan(/`(\w+)`/).flatten).to include(*doctor::Check.members.map(&:to_s))
+  end
+
   it "link to what is there" do
     broken = documents.links.reject do |path, target|
       file, anchor = target.split("#", 2)

@@ -60,6 +60,10 @@ RSpec.describe "An agent behind TLS" do
     RUBY
   end
 
+  def doctor(url, trusted)
+    run_ruby("puts Datadog::NativeExport.doctor(agent_url: ARGV[0])", url, env: { "SSL_CERT_FILE" => trusted })[0]
+  end
+
   it "is sent to when its certificate is trusted, and only then" do
     Datadog::NativeExport::Testing::Agent.start do |agent|
       behind_tls(agent) do |url, certificate|
@@ -70,8 +74,10 @@ RSpec.describe "An agent behind TLS" do
 
           expect(export(url, other)[0]).to match(/cannot be reached.*certificate/i)
           expect(agent.spans).to be_empty
+          expect(doctor(url, other)).to match(/^agent +failed .*certificate isn't trusted\n +cure .*SSL_CERT_FILE/)
           expect(export(url, own)[0]).to eq("true")
           expect(agent.spans.size).to eq(1)
+          expect(doctor(url, own)).to match(/^agent +ok .*^trace +ok/m)
         end
       end
     end

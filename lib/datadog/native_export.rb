@@ -20,6 +20,9 @@ module Datadog
     autoload :Writer, "datadog/native_export/dd_trace/writer"
     private_constant :DDTrace
 
+    autoload :Doctor, "datadog/native_export/doctor"
+    private_constant :Doctor
+
     # @!method self.private_layouts?
     #   Returns whether `push_trace` reads Ruby's objects where this Ruby keeps their contents, for speed, rather than
     #   by Ruby's own calls; see {file:docs/performance.md}.
@@ -34,5 +37,17 @@ module Datadog
     # @return [Boolean] whether traces are exported natively by the tracer's present settings
     # @raise [ArgumentError, ConfigurationError] for an option that can't be used
     def self.enable!(**options) = DDTrace::Enable.call(**options)
+
+    # Finds out whether traces arrive, and if not, why: looks at Ruby, the extension and the configuration, asks the
+    # agent or the OTLP collector what it is, and sends a trace of one span. Takes 15 seconds at most. Also a command:
+    # `datadog-native-export doctor`.
+    #
+    # @example In a process that has been configured
+    #   puts Datadog::NativeExport.doctor
+    #
+    # @param options [Hash{Symbol => Object}] of {Exporter#initialize}; without any, what {.configure} was told, or
+    #   else what the tracer's {Writer} goes by, or else variables and defaults
+    # @return [Doctor::Report] with `ok?`, `to_s`, `to_h` and `to_json`; {file:docs/operations.md} describes it
+    def self.doctor(**options) = Doctor.new(options).examine
   end
 end

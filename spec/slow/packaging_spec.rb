@@ -74,6 +74,7 @@ RSpec.describe "the packaged gem" do
       %r{\A(Cargo\.(toml|lock)
            |(ext/datadog_native_export/)?src/.+\.rs
            |ext/datadog_native_export/(Cargo\.toml|extconf\.rb|build\.rs)
+           |exe/datadog-native-export
            |lib/.+\.rb
            |sig/.+\.rbs
            |docs/.+\.md
@@ -97,6 +98,13 @@ RSpec.describe "the packaged gem" do
       %r{\A(lib/datadog_native_export/datadog_native_export\.\w+
            |ext/datadog_native_export/(Makefile|mkmf\.log|gem_make\.out|\.sitearchdir\..*time))\z}x
     )
+  end
+
+  it "has the command" do
+    env = isolated.merge("GEM_HOME" => @gem_home, "GEM_PATH" => Gem.path.join(File::PATH_SEPARATOR))
+
+    expect(run(env, Gem.ruby, File.join(@gem_home, "bin/datadog-native-export"), "--help", chdir: @directory))
+      .to match(/\Ausage: datadog-native-export doctor/)
   end
 
   it "exports a span to an agent" do

@@ -60,7 +60,7 @@ module Support
 
       # Files and folders that a document names in code.
       def named_paths(path)
-        read(path).scan(%r{`((?:src|ext|lib|spec|bench|bin|docs|examples|rakelib)/[\w/.-]*)`}).flatten.uniq
+        read(path).scan(%r{`((?:src|ext|exe|lib|spec|bench|bin|docs|examples|rakelib)/[\w/.-]*)`}).flatten.uniq
       end
     end
   end

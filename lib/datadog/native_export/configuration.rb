@@ -45,6 +45,9 @@ module Datadog
         Ractor.make_shareable(shown)
       end
 
+      # Values may be secret.
+      def inspect = "#<#{self.class}>"
+
       private
 
       def set(option, (value, source))

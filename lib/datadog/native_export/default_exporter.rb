@@ -49,6 +49,10 @@ module Datadog
         # A second thread finds what the first one made.
         @exporter || CONFIGURING.synchronize { @exporter || configure { nil } }
       end
+
+      private
+
+      attr_reader :settings
     end
   end
 end

@@ -6,11 +6,13 @@ module Datadog
   module NativeExport
     # Where the agent or the OTLP collector is, by the variables that all Datadog tracers, or OpenTelemetry SDKs, read.
     module Environment
+      # @api private
       VARIABLES = %w[DD_TRACE_AGENT_URL DD_AGENT_HOST DD_TRACE_AGENT_PORT].freeze
       DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
       DEFAULT_HOST = "127.0.0.1"
       DEFAULT_PORT = 8126
       # Neither a host name nor an IP address has any other character.
+      # @api private
       HOST = /\A[\w.:\[\]-]+\z/
       # `sockaddr_un` holds 108 bytes with the closing NUL.
       LONGEST_SOCKET_PATH = 107
