@@ -37,6 +37,18 @@ RSpec.describe Datadog::NativeExport::Exporter, "when it is shared" do
     expect(agent.spans).to all(satisfy { |span| span["meta"]["ractor"] == (span["trace_id"] - 1).to_s })
   end
 
+  it "is made by any Ractor, for any receiver" do
+    output, errors, = run_ruby(<<~RUBY)
+      Warning[:experimental] = false
+      receivers = [{ agent_url: "http://127.0.0.1:1" }, { otlp_endpoint: "http://127.0.0.1:1" }]
+      print receivers.map { |receiver|
+        Ractor.new(receiver) { |receiver| Datadog::NativeExport::Exporter.new(**receiver).otlp_endpoint }.take
+      }.inspect
+    RUBY
+
+    expect([output, errors]).to eq(['[nil, "http://127.0.0.1:1/v1/traces"]', ""])
+  end
+
   it "loses nothing to an agent that is merely slow" do
     exporter = build_exporter(flush_interval: 0.02, retry_deadline: 0.5)
     agent.respond_with { sleep(0.2) && nil }
