@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
-desc "Check formatting and style of Rust and Ruby"
-task lint: %i[lint:rustfmt lint:clippy lint:rubocop]
+desc "Check formatting and style of Rust and Ruby, signatures and documentation"
+task lint: %i[lint:rustfmt lint:clippy lint:rubocop lint:signatures docs]
 
 namespace :lint do
   task :rustfmt do

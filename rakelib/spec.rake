@@ -15,8 +15,10 @@ desc "Run the specs that are quick, in less than two minutes"
 RSpec::Core::RakeTask.new(spec: %i[compile spec:test_agent])
 
 namespace :spec do
-  desc "Run the other specs: GC stress, valgrind, servers under load, fork storm, packaging, benchmarks, dd-trace-rb"
-  RSpec::Core::RakeTask.new(slow: %i[compile test_agent without_private_layouts]) { |task| task.pattern = slow_specs }
+  desc "Run the other specs: GC stress, valgrind, servers, fork storm, packaging, benchmarks, dd-trace-rb, signatures"
+  RSpec::Core::RakeTask.new(slow: %i[compile test_agent without_private_layouts signatures]) do |task|
+    task.pattern = slow_specs
+  end
 
   desc "Run the specs of lowering without what is known of the inside of Ruby's objects"
   task without_private_layouts: %i[compile spec:test_agent] do

@@ -40,7 +40,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks do
     expect(chunks.span_count).to eq(1)
   end
 
-  it "refuses what is no span" do
+  it "refuses what is no span", :untyped do
     expect { chunks.begin_chunk << "span" }
       .to raise_error(TypeError, "span: expected Datadog::NativeExport::Span, got String")
   end
@@ -55,7 +55,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks do
     expect { chunks << build_span }.to raise_error(errors::ConsumedError)
   end
 
-  it "takes a capacity as advice" do
+  it "takes a capacity as advice", :untyped do
     expect { described_class.new(capacity: 1 << 80).begin_chunk(capacity: 1 << 62) }.not_to raise_error
     expect { described_class.new(capacity: -1) }
       .to raise_error(ArgumentError, /capacity: expected 0 or more, got Integer \(-1\)/)

@@ -8,6 +8,7 @@ require_relative "native_export/response"
 require_relative "native_export/extension"
 require_relative "native_export/default_exporter"
 
+# What Datadog's gems share.
 module Datadog
   # Exports trace spans to the Datadog agent without serializing them in Ruby.
   #

@@ -56,7 +56,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "#export" do
     expect(exporter.stats[:dropped]).to include(closed: 2)
   end
 
-  it "raises for what are no chunks" do
+  it "raises for what are no chunks", :untyped do
     expect { build_exporter.export([]) }
       .to raise_error(TypeError, "chunks: expected Datadog::NativeExport::TraceChunks, got Array")
     chunks = build_chunks(1)

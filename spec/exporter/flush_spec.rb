@@ -61,7 +61,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "#flush" do
     end
   end
 
-  it "refuses what is no time" do
+  it "refuses what is no time", :untyped do
     expect { build_exporter.flush(timeout: "1") }.to raise_error(TypeError, /timeout: expected seconds/)
     expect { build_exporter.flush(timeout: -1) }.to raise_error(ArgumentError, /timeout: expected 0 or more/)
   end

@@ -31,7 +31,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "options" do
     { logger: :none } => /logger: expected an object with the method warn, got Symbol/,
     { test_session_token: "" } => /test_session_token: expected text, got an empty String/
   }.each do |option, message|
-    it "refuses #{option}" do
+    it "refuses #{option}", :untyped do
       expect { described_class.new(**option) }.to raise_error(Datadog::NativeExport::ConfigurationError, message)
     end
   end

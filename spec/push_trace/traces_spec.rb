@@ -17,7 +17,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     expect(chunks).to be_empty
   end
 
-  it "makes no Ruby object" do
+  it "makes no Ruby object", :untyped do
     spans = Array.new(10) do |i|
       tracer_span(id: 2**63 + i, trace_id: 2**100 + 1, meta: { "a" => "b" * i }, metrics: { "m" => 0.1 * i, "n" => i })
     end
@@ -63,7 +63,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace" do
     expect(chunks.push_trace([tracer_span(links: [link]), tracer_span(id: 2, trace_id: -1)])).to be(false)
   end
 
-  it "does without what is no span" do
+  it "does without what is no span", :untyped do
     expect(chunks.push_trace([tracer_span, "span"])).to be(false)
     expect { chunks.push_trace(["span"], strict: true) }
       .to raise_error(TypeError, "spans[0].span: expected a tracer's span, got String")

@@ -50,7 +50,7 @@ RSpec.describe Datadog::NativeExport::Span, ".new" do
     )
   end
 
-  it "names a missing keyword and an unknown one" do
+  it "names a missing keyword and an unknown one", :untyped do
     expect { described_class.new(name: "x", trace_id: 1, span_id: 1, start: 0) }
       .to raise_error(ArgumentError, /missing keyword: :duration/)
     expect { build_span(tags: {}) }.to raise_error(ArgumentError, /unknown keyword: :tags/)
@@ -72,7 +72,7 @@ RSpec.describe Datadog::NativeExport::Span, ".new" do
     { meta: { "ok" => true } } => 'meta["ok"]: expected String or Symbol, got TrueClass',
     { metrics: { rows: "3" } } => 'metrics["rows"]: expected Integer, Float or Rational, got String'
   }.each do |field, message|
-    it "refuses #{field}" do
+    it "refuses #{field}", :untyped do
       expect { build_span(**field) }.to raise_error(TypeError, message)
     end
   end

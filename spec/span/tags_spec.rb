@@ -30,7 +30,7 @@ RSpec.describe Datadog::NativeExport::Span do
       expect(tags(sent(build_span(meta: identical)))).to eq("b" => "last")
     end
 
-    it "refuses numbers and leaves the span as it was" do
+    it "refuses numbers and leaves the span as it was", :untyped do
       span = build_span(meta: { "k" => "v" })
 
       expect do
@@ -59,13 +59,13 @@ RSpec.describe Datadog::NativeExport::Span do
       expect(sent(span)["metrics"]).to eq("inf" => Float::INFINITY)
     end
 
-    it "refuses strings" do
+    it "refuses strings", :untyped do
       expect { build_span.set_metric("rows", "3") }
         .to raise_error(TypeError, 'metrics["rows"]: expected Integer, Float or Rational, got String')
     end
   end
 
-  it "makes no Ruby object for a tag" do
+  it "makes no Ruby object for a tag", :untyped do
     allocated = lambda do |tags|
       meta = (0...tags).to_h { |i| ["key#{i}", "value#{i}"] }.freeze
       metrics = (0...tags).to_h { |i| ["metric#{i}", i] }.freeze

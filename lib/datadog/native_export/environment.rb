@@ -8,6 +8,7 @@ module Datadog
     module Environment
       # @api private
       VARIABLES = %w[DD_TRACE_AGENT_URL DD_AGENT_HOST DD_TRACE_AGENT_PORT].freeze
+      # Where the agent listens on the machine that it shares with applications.
       DEFAULT_SOCKET = "/var/run/datadog/apm.socket"
       DEFAULT_HOST = "127.0.0.1"
       DEFAULT_PORT = 8126

@@ -127,6 +127,7 @@ module Datadog
         report_and_wait
       end
 
+      # @return [String] the agent's address, without what may be secret in it
       def inspect
         "#<#{self.class} #{address}#{" closed" if closed?}>"
       rescue Error

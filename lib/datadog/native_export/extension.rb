@@ -24,6 +24,7 @@ module Datadog
       require_relative "fibers"
       require_relative "exporter"
       require_relative "registry"
+      private_class_method :flush_all, :take_unsent_lines
     else
       # What takes the place of each class that the extension would have defined.
       unavailable = Class.new do

@@ -65,10 +65,10 @@ module Datadog
         # @return [void]
         def flush
           @drained.values.each { |object| object.drain(LogThread::PATIENCE) } # rubocop:disable Style/HashEachMethods
-          NativeExport.flush_all
+          NativeExport.__send__(:flush_all)
           @exporters.each_value { |exporter| exporter.__send__(:report_at_exit) }
           # The others are of exporters that were collected.
-          NativeExport.take_unsent_lines.each { |line| LogThread.post { log_unsent(line) } }
+          NativeExport.__send__(:take_unsent_lines).each { |line| LogThread.post { log_unsent(line) } }
           LogThread.wait
         end
 

@@ -73,6 +73,7 @@ module Datadog
         nil
       end
 
+      # @return [String] the outcome in short
       def inspect
         "#<#{self.class} ok?=#{ok?} status=#{status.inspect} trace_count=#{trace_count} error=#{error.inspect}>"
       end

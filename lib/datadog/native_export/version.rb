@@ -2,6 +2,7 @@
 
 module Datadog
   module NativeExport
+    # The version of this gem.
     VERSION = "0.1.0"
   end
 end

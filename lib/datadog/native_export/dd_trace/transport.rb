@@ -18,6 +18,7 @@ module Datadog
       include Datadog::Tracing::Transport::HTTP::Statistics
 
       # Answers the tracer's log, which looks for the agent's URL by these methods.
+      # @api private
       Client = Struct.new(:url) do
         def api = self
         def instance = self
@@ -161,6 +162,7 @@ module Datadog
         Client.new("#{exporter.otlp_endpoint || exporter.agent_url}?transport=datadog-native-export-#{VERSION}")
       end
 
+      # @return [String] the exporter in short, if there is one
       def inspect
         "#<#{self.class} #{@exporter ? @exporter.inspect : "idle"}>"
       end

@@ -98,6 +98,7 @@ module Datadog
       # @return [nil] there is no worker as dd-trace-rb's own writer has
       def worker = nil
 
+      # @return [String] the transport in short
       def inspect = "#<#{self.class} #{@own ? "stands aside" : @transport.inspect}>"
 
       # Follows the settings by which the tracer has been configured.

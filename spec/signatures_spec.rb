@@ -1,0 +1,37 @@
+# frozen_string_literal: true
+
+require "yard"
+require_relative "support/signatures"
+
+# Each public method has a signature, and each signature names one. That values have the types that it names is
+# seen by `rake spec:signatures`.
+RSpec.describe "The signatures" do
+  let(:signatures) { Support::Signatures.new }
+
+  let(:interface) do
+    output, errors, status = capture(RbConfig.ruby, "-I", Support::Processes::LIB, "#{__dir__}/support/interface.rb")
+    raise errors unless status.success?
+
+    JSON.parse(output)
+  end
+
+  # What is public only for other files of this gem.
+  let(:internal) do
+    YARD::Registry.clear
+    YARD.parse("#{Support::Processes::LIB}/**/*.rb", [], Logger::ERROR)
+    paths = YARD::Registry.all.select { |object| object.tag(:api)&.text == "private" }.map(&:path)
+    /\A#{Regexp.union(paths)}(?=\W|\z)/
+  end
+
+  it "declare what is public, and nothing else" do
+    public_names = interface.grep_v(internal)
+
+    expect(signatures.to_a).to match_array(public_names)
+  end
+
+  it "declare each counter" do
+    stats = Datadog::NativeExport::Exporter.new(agent_url: "http://127.0.0.1:1").stats
+
+    expect(signatures.keys_returned("::Datadog::NativeExport::Exporter", :stats)).to match_array(stats.keys)
+  end
+end
