@@ -9,13 +9,15 @@ Gem::Specification.new do |spec|
   spec.summary = "Exports traces to the Datadog agent from Rust, off the Ruby threads"
   spec.description = "A native extension that queues, encodes and sends traces with Datadog's own Rust " \
                      "libraries (libdatadog), so that a request thread neither serializes nor waits."
-  spec.homepage = "https://github.com/datadog-native-export/datadog-native-export"
+  # Made up, until there is a repository: `rake release:check` refuses to release with this one.
+  spec.homepage = "https://repository.example/datadog-native-export"
   spec.license = "Apache-2.0"
   spec.required_ruby_version = ">= 3.1"
 
   spec.metadata = {
     "source_code_uri" => spec.homepage,
     "changelog_uri" => "#{spec.homepage}/blob/main/CHANGELOG.md",
+    "documentation_uri" => "https://www.rubydoc.info/gems/#{spec.name}/#{spec.version}",
     "bug_tracker_uri" => "#{spec.homepage}/issues",
     "rubygems_mfa_required" => "true"
   }
@@ -24,12 +26,13 @@ Gem::Specification.new do |spec|
   spec.files = Dir.chdir(__dir__) do
     Dir[
       "Cargo.{toml,lock}", "src/**/*.rs", "ext/**/{Cargo.toml,extconf.rb,*.rs}",
-      "exe/*", "lib/**/*.rb", "sig/**/*.rbs",
-      "README.md", "CHANGELOG.md", "LICENSE", "docs/**/*.md", ".yardopts"
+      "lib/**/*.rb", "sig/**/*.rbs",
+      "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "THIRD-PARTY-NOTICES", "docs/*.{md,svg}",
+      ".yardopts", "exe/*"
     ].sort
   end
   spec.bindir = "exe"
-  spec.executables = ["datadog-native-export"]
+  spec.executables = spec.files.grep(%r{\Aexe/}) { |path| File.basename(path) }
   spec.extensions = ["ext/datadog_native_export/extconf.rb"]
 
   # extconf.rb needs it, and RubyGems installs nothing but runtime dependencies before it builds.

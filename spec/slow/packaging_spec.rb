@@ -77,8 +77,9 @@ RSpec.describe "the packaged gem" do
            |exe/datadog-native-export
            |lib/.+\.rb
            |sig/.+\.rbs
-           |docs/.+\.md
-           |README\.md|CHANGELOG\.md|LICENSE|\.yardopts)\z}x
+           |docs/[\w-]+\.(md|svg)
+           |exe/[\w-]+
+           |(README|CHANGELOG|CONTRIBUTING)\.md|LICENSE|THIRD-PARTY-NOTICES|\.yardopts)\z}x
     )
   end
 
