@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 require "yard"
-require_relative "support/signatures"
+require_relative "../support/signatures"
 
 # Each public method has a signature, and each signature names one. That values have the types that it names is
 # seen by `rake spec:signatures`.
@@ -9,7 +9,7 @@ RSpec.describe "The signatures" do
   let(:signatures) { Support::Signatures.new }
 
   let(:interface) do
-    output, errors, status = capture(RbConfig.ruby, "-I", Support::Processes::LIB, "#{__dir__}/support/interface.rb")
+    output, errors, status = capture(RbConfig.ruby, "-I", Support::Processes::LIB, "#{__dir__}/../support/interface.rb")
     raise errors unless status.success?
 
     JSON.parse(output)
