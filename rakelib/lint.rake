@@ -23,8 +23,8 @@ namespace :lint do
   end
 
   task :workflows do
-    python_tool "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *Dir[".github/workflows/*.yml"]
-    python_tool "check-jsonschema", "--builtin-schema", "vendor.dependabot", ".github/dependabot.yml"
+    { "workflows/*" => "github-workflows", "ISSUE_TEMPLATE/*" => "github-issue-forms", "dependabot.yml" => "dependabot" }
+      .each { |files, schema| python_tool "check-jsonschema", "-q", "--builtin-schema", "vendor.#{schema}", *Dir[".github/#{files}"] }
   end
 end
 

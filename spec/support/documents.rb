@@ -4,7 +4,7 @@ module Support
   # The documents that a reader finds, and what can be checked in them.
   module Documents
     ROOT = File.expand_path("../..", __dir__)
-    PATHS = Dir.glob(%w[README.md CONTRIBUTING.md docs/*.md], base: ROOT).sort.freeze
+    PATHS = Dir.glob(%w[*.md docs/*.md], base: ROOT).sort.freeze
 
     # A fence of Ruby, with the comment above it.
     Sample = Struct.new(:document, :line, :comment, :code, keyword_init: true) do
