@@ -23,18 +23,20 @@ namespace :lint do
   end
 
   task :workflows do
-    { "workflows/*" => "github-workflows", "ISSUE_TEMPLATE/*" => "github-issue-forms", "dependabot.yml" => "dependabot" }
-      .each { |files, schema| python_tool "check-jsonschema", "-q", "--builtin-schema", "vendor.#{schema}", *Dir[".github/#{files}"] }
+    {
+      "github-workflows" => "workflows/*", "github-issue-forms" => "ISSUE_TEMPLATE/*", "dependabot" => "dependabot.yml"
+    }.each do |schema, files|
+      python_tool "check-jsonschema", "--quiet", "--builtin-schema", "vendor.#{schema}", *Dir[".github/#{files}"]
+    end
   end
 end
 
 # Runs what `bin/setup --test` installs from PyPI. `bin/test` has it; without it `rake` can do the rest.
 def python_tool(name, ...)
-  path = [".tools/venv/bin/#{name}", *ENV["PATH"].split(File::PATH_SEPARATOR).map { |folder| "#{folder}/#{name}" }]
-         .find { |file| File.executable?(file) }
+  folders = [".tools/venv/bin", *ENV["PATH"].split(File::PATH_SEPARATOR)]
+  path = folders.map { |folder| File.join(folder, name) }.find { |file| File.executable?(file) }
   return sh(path, ...) if path
 
   abort "#{name} is missing: run bin/setup --test" if ENV["CI"]
-
   warn "#{name} is missing (bin/setup --test brings it): left out"
 end
