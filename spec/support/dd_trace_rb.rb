@@ -69,7 +69,9 @@ module Support
       # dd-trace-rb goes without libdatadog's binaries, but not without the gem's version.
       def stub
         @stub ||= Dir.mktmpdir.tap do |folder|
-          at_exit { FileUtils.remove_entry(folder) }
+          pid = Process.pid
+          # Not where a child ends that another spec has forked.
+          at_exit { FileUtils.remove_entry(folder) if Process.pid == pid }
           File.write(File.join(folder, "libdatadog.rb"), <<~RUBY)
             module Libdatadog
               VERSION = "0"
