@@ -28,11 +28,9 @@ Gem::Specification.new do |spec|
       "Cargo.{toml,lock}", "src/**/*.rs", "ext/**/{Cargo.toml,extconf.rb,*.rs}",
       "lib/**/*.rb", "sig/**/*.rbs",
       "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "THIRD-PARTY-NOTICES", "docs/*.{md,svg}",
-      ".yardopts", "exe/*"
+      ".yardopts"
     ].sort
   end
-  spec.bindir = "exe"
-  spec.executables = spec.files.grep(%r{\Aexe/}) { |path| File.basename(path) }
   spec.extensions = ["ext/datadog_native_export/extconf.rb"]
 
   # extconf.rb needs it, and RubyGems installs nothing but runtime dependencies before it builds.

@@ -78,7 +78,6 @@ RSpec.describe "the packaged gem" do
            |lib/.+\.rb
            |sig/.+\.rbs
            |docs/[\w-]+\.(md|svg)
-           |exe/[\w-]+
            |(README|CHANGELOG|CONTRIBUTING)\.md|LICENSE|THIRD-PARTY-NOTICES|\.yardopts)\z}x
     )
   end
