@@ -26,6 +26,22 @@ RSpec.describe Datadog::NativeExport::Span, "#set_meta_struct" do
     expect(sent.map(&:encoding)).to eq([Encoding::UTF_8, Encoding::UTF_8, Encoding::BINARY, Encoding::UTF_8])
   end
 
+  def that_has(conversion, &made) = Class.new { define_method(conversion, &made) }.new
+
+  it "sends what an object makes of itself" do
+    objects = [that_has(:to_h) { { a: 1 } }, that_has(:to_ary) { [1, 2] }, that_has(:to_str) { "text" },
+               that_has(:to_msgpack) { |packer| packer.write_map_header(1).write("b").write(2) }]
+
+    expect(sent_struct(objects)).to eq([{ "a" => 1 }, [1, 2], "text", { "b" => 2 }])
+  end
+
+  it "refuses an object that makes more of itself than one value" do
+    two = that_has(:to_msgpack) { |packer| packer.write(1).write(2) }
+
+    expect { build_span.set_meta_struct("appsec", [two]) }
+      .to raise_error(TypeError, /\Aappsec\[0\]: expected one value of MessagePack from to_msgpack, got #<Class/)
+  end
+
   # Not as keys of a Hash, which would look at all of what is inside each other.
   [
     [{ "events" => [1, 2, 3, { when: Time.at(0) }] },

@@ -32,6 +32,13 @@ RSpec.describe Datadog::NativeExport::Span, ".new" do
     expect(sent(build_span(start: Time.at(-1, 5, :nanosecond)))).to include("start" => -999_999_995)
   end
 
+  it "takes what stands for a Time, by to_time or by to_i and nsec" do
+    likes = [Struct.new(:to_time).new(Time.at(1_700_000_000, 5, :nanosecond)),
+             Struct.new(:to_i, :nsec).new(1_700_000_000, 5)]
+
+    expect(likes.map { |like| build_span(start: like).start }).to all eq(1_700_000_000_000_000_005)
+  end
+
   it "reaches the ends of every range" do
     highest = build_span(trace_id: (1 << 128) - 1, span_id: (1 << 64) - 1, parent_id: (1 << 64) - 1,
                          start: (1 << 63) - 1, duration: (1 << 63) - 1, error: (1 << 31) - 1)
