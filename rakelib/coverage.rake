@@ -2,11 +2,11 @@
 
 require_relative "coverage"
 
-desc "Measure which code is run by the Rust tests, the quick specs and those with dd-trace-rb (SPECS= for others)"
+desc "Measure which code the Rust tests and the quick specs run (SPECS= for others), with cargo-llvm-cov"
 task coverage: "spec:test_agent" do
   target = File.expand_path("target/coverage")
   lines = File.expand_path("coverage/ruby")
-  specs = ENV["SPECS"]&.split || ["spec", *Dir["spec/integration/dd_trace_rb/*_spec.rb"]]
+  specs = ENV.fetch("SPECS", "spec").split
   library = "lib/datadog_native_export/datadog_native_export.so"
   environment = instrumented(target).merge("LINE_COVERAGE" => lines)
   FileUtils.rm_rf([lines, *Dir["#{target}/*.profraw"]])
