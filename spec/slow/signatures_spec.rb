@@ -25,8 +25,10 @@ RSpec.describe "The signatures" do
 
   it "declare what is public, and nothing else" do
     public_names = interface.grep_v(internal)
+    open = public_names.filter_map { |name| name[/.*(?=\(\*\*\)\z)/] }
+    declared = signatures.to_a.map { |name| open.include?(name[/\A[^(]+/]) ? "#{name[/\A[^(]+/]}(**)" : name }
 
-    expect(signatures.to_a).to match_array(public_names)
+    expect(declared).to match_array(public_names)
   end
 
   it "declare each counter" do

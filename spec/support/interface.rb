@@ -9,7 +9,11 @@ require "datadog/native_export/testing"
 require "json"
 
 def call(sign, method)
-  keywords = method.parameters.filter_map { |kind, name| "#{name}:" if %i[key keyreq].include?(kind) }
+  parameters = method.parameters
+  # Then Ruby doesn't say which keywords there are.
+  return "#{sign}#{method.name}(**)" if parameters.any? { |kind, _| kind == :keyrest }
+
+  keywords = parameters.filter_map { |kind, name| "#{name}:" if %i[key keyreq].include?(kind) }
   "#{sign}#{method.name}(#{keywords.sort.join(", ")})"
 end
 
