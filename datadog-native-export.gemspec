@@ -26,11 +26,13 @@ Gem::Specification.new do |spec|
   spec.files = Dir.chdir(__dir__) do
     Dir[
       "Cargo.{toml,lock}", "src/**/*.rs", "ext/**/{Cargo.toml,extconf.rb,*.rs}",
-      "lib/**/*.rb", "sig/**/*.rbs",
+      "exe/*", "lib/**/*.rb", "sig/**/*.rbs",
       "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "THIRD-PARTY-NOTICES", "docs/*.{md,svg}",
       ".yardopts"
     ].sort
   end
+  spec.bindir = "exe"
+  spec.executables = ["datadog-native-export"]
   spec.extensions = ["ext/datadog_native_export/extconf.rb"]
 
   # extconf.rb needs it, and RubyGems installs nothing but runtime dependencies before it builds.

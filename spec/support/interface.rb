@@ -19,6 +19,8 @@ end
 
 def methods_of(mod)
   names = mod.public_instance_methods(false)
+  # A Struct's own members.
+  names += mod.superclass.public_instance_methods(false) if mod.is_a?(Class) && mod.superclass.name.nil?
   names << :initialize if mod.is_a?(Class) && mod.respond_to?(:new) && mod.private_method_defined?(:initialize, false)
   names.map { |name| call("#", mod.instance_method(name)) } +
     mod.singleton_methods(false).map { |name| call(".", mod.method(name)) }
