@@ -9,6 +9,11 @@ use serde_json::{Map, Value, json};
 /// The tag that holds the events, in place of one that is there.
 pub const TAG: &str = "events";
 
+/// Returns the values of an Array as JSON.
+pub fn json_array(values: &[AttributeArrayValueBytes]) -> String {
+    values.iter().map(scalar).collect::<Value>().to_string()
+}
+
 /// The events as JSON; `None` where there are none.
 pub fn json(events: &[SpanEventBytes]) -> Option<String> {
     (!events.is_empty()).then(|| Value::Array(events.iter().map(event).collect()).to_string())

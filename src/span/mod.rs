@@ -10,11 +10,12 @@ mod static_texts;
 mod text_arena;
 
 pub use chunks::{Chunk, LeftOut, Refused, TraceChunks};
+pub use events_json::json_array;
 pub use libdd_trace_utils::span::v04::{
     AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes, SpanLinkBytes,
     VecMap,
 };
-pub use otlp::{drop_unsampled, prepare_for_otlp};
+pub use otlp::{drop_unsampled, leave_out_infinities, prepare_for_otlp};
 pub use pool::{pool, reclaim_spans, take_spans};
 pub use prepare::{encoded_len, prepare};
 pub use size::{Size, span_memory};

@@ -1,6 +1,6 @@
 //! The last changes to spans before they are sent by OTLP, made off the tracer's threads.
 
-use super::{SpanBytes, VecMap};
+use super::SpanBytes;
 use crate::config::OtlpProtocol;
 use crate::queue::Count;
 use libdd_trace_utils::span::BytesData;
@@ -32,15 +32,12 @@ impl LeftOutOfOtlp {
 /// Makes spans ready to be sent by OTLP: a span is named by its resource there, which therefore must
 /// not be empty, and its end is a time.
 pub fn prepare_for_otlp(chunks: &mut [Vec<SpanBytes>], protocol: OtlpProtocol) -> LeftOutOfOtlp {
-    let mut left_out = LeftOutOfOtlp::default();
+    let mut left_out = leave_out_infinities(chunks, protocol);
     for span in chunks.iter_mut().flatten() {
         if span.resource.as_str().is_empty() {
             span.resource = span.name.clone();
         }
         span.duration = span.start.saturating_add(span.duration) - span.start;
-        if protocol == OtlpProtocol::HttpJson {
-            leave_out_infinities(&mut span.metrics, &mut left_out);
-        }
         let labels = [&span.service, &span.name, &span.resource, &span.r#type];
         let labels = labels.iter().filter(|label| !label.as_str().is_empty());
         let attributes =
@@ -58,19 +55,26 @@ pub fn prepare_for_otlp(chunks: &mut [Vec<SpanBytes>], protocol: OtlpProtocol) -
     left_out
 }
 
-/// JSON has no number for them.
-fn leave_out_infinities(
-    metrics: &mut VecMap<libdd_tinybytes::BytesString, f64>,
-    left_out: &mut LeftOutOfOtlp,
-) {
-    metrics.retain_mut(|key, value| {
-        let is_infinite = value.is_infinite();
-        left_out.add(usize::from(is_infinite), || {
-            let key = key.as_str();
-            format!("metrics[{key:?}] is {value}, which JSON has no number for")
+/// Takes out what JSON has no number for: infinities, and NaN.
+pub fn leave_out_infinities(
+    chunks: &mut [Vec<SpanBytes>],
+    protocol: OtlpProtocol,
+) -> LeftOutOfOtlp {
+    let mut left_out = LeftOutOfOtlp::default();
+    if protocol != OtlpProtocol::HttpJson {
+        return left_out;
+    }
+    for span in chunks.iter_mut().flatten() {
+        span.metrics.retain_mut(|key, value| {
+            let is_number = value.is_finite();
+            left_out.add(usize::from(!is_number), || {
+                let key = key.as_str();
+                format!("metrics[{key:?}] is {value}, which JSON has no number for")
+            });
+            is_number
         });
-        !is_infinite
-    });
+    }
+    left_out
 }
 
 /// Takes out what no receiver of OTLP needs: unsampled traces without errors. libdatadog would do the

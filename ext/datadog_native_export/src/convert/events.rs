@@ -74,26 +74,45 @@ impl Lowering<'_> {
         }
     }
 
+    /// Lowers an attribute; returns `None` for one that an agent doesn't take.
+    ///
+    /// # Errors
+    /// For text that is too long.
     fn attribute(&mut self, value: Value) -> Result<Option<AttributeAnyValueBytes>, Failure> {
         let Some(array) = RArray::from_value(value) else {
             let scalar = self.scalar(value)?;
             return Ok(scalar.map(AttributeAnyValueBytes::SingleValue));
         };
-        let mut values = Vec::new();
-        for index in 0..array.len() {
-            let Some(value) = self.scalar(array.entry(index as isize)?)? else {
-                return Ok(None);
-            };
-            let mut first = values.iter().take(1);
-            if first.any(|first| discriminant(first) != discriminant(&value)) {
-                return Ok(None);
-            }
-            values.push(value);
-        }
-        Ok(Some(AttributeAnyValueBytes::Array(values)))
+        let values = self.scalars(array)?.filter(|values| {
+            let mut pairs = values.windows(2);
+            pairs.all(|pair| discriminant(&pair[0]) == discriminant(&pair[1]))
+        });
+        Ok(values.map(AttributeAnyValueBytes::Array))
     }
 
-    fn scalar(&mut self, value: Value) -> Result<Option<AttributeArrayValueBytes>, Failure> {
+    /// Lowers the values of an Array, of any types; returns `None` if one is neither text, nor a number, true or false.
+    ///
+    /// # Errors
+    /// For text that is too long.
+    pub fn scalars(
+        &mut self,
+        array: RArray,
+    ) -> Result<Option<Vec<AttributeArrayValueBytes>>, Failure> {
+        let mut values = Vec::new();
+        for index in 0..array.len() {
+            match self.scalar(array.entry(index as isize)?)? {
+                Some(value) => values.push(value),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(values))
+    }
+
+    /// Lowers text, a number, true or false; returns `None` for anything else.
+    ///
+    /// # Errors
+    /// For text that is too long.
+    pub fn scalar(&mut self, value: Value) -> Result<Option<AttributeArrayValueBytes>, Failure> {
         if RString::from_value(value).is_some() || Symbol::from_value(value).is_some() {
             let text = self.text(value, || "attributes".into())?.text;
             return Ok(Some(AttributeArrayValueBytes::String(text)));

@@ -30,32 +30,52 @@ impl Lowering<'_> {
     /// For a part that can't be sent.
     pub fn link(&mut self, link: &Link) -> Result<SpanLinkBytes, Failure> {
         let trace_id = numbers::trace_id(link.trace_id)?;
-        let mut lowered = SpanLinkBytes {
-            trace_id: trace_id as u64,
-            trace_id_high: (trace_id >> 64) as u64,
-            span_id: numbers::span_id(link.span_id)?,
-            tracestate: self
-                .optional_text(link.tracestate, || "tracestate".into())?
-                .unwrap_or_default(),
-            ..Default::default()
+        let span_id = numbers::span_id(link.span_id)?;
+        let tracestate = self.optional_text(link.tracestate, || "tracestate".into())?;
+        let flags = match link.flags.is_nil() {
+            true => None,
+            false => Some(numbers::link_flags(link.flags)?),
         };
-        if !link.flags.is_nil() {
-            lowered.flags = numbers::link_flags(link.flags)? | FLAGS_GIVEN;
+        Ok(SpanLinkBytes {
+            tracestate: tracestate.unwrap_or_default(),
+            attributes: self.link_attributes(link.attributes)?,
+            ..link_to(trace_id, span_id, flags)
+        })
+    }
+
+    /// Lowers the attributes of a link, or none for nil.
+    ///
+    /// # Errors
+    /// For a value that can't be sent.
+    pub fn link_attributes(
+        &mut self,
+        attributes: Value,
+    ) -> Result<HashMap<BytesString, BytesString>, Failure> {
+        if attributes.is_nil() {
+            return Ok(HashMap::new());
         }
-        if !link.attributes.is_nil() {
-            let hash = RHash::from_value(link.attributes)
-                .ok_or_else(|| Failure::wrong_class("attributes", "Hash", link.attributes))?;
-            let nesting = Nesting::new(self.ruby);
-            let mut flat = Flattening {
-                lowering: self,
-                attributes: HashMap::with_capacity(hash.len()),
-                nesting,
-                left: AGENT_MAX_BYTES,
-            };
-            flat.hash("", hash)?;
-            lowered.attributes = flat.attributes;
-        }
-        Ok(lowered)
+        let hash = RHash::from_value(attributes)
+            .ok_or_else(|| Failure::wrong_class("attributes", "Hash", attributes))?;
+        let nesting = Nesting::new(self.ruby);
+        let mut flat = Flattening {
+            lowering: self,
+            attributes: HashMap::with_capacity(hash.len()),
+            nesting,
+            left: AGENT_MAX_BYTES,
+        };
+        flat.hash("", hash)?;
+        Ok(flat.attributes)
+    }
+}
+
+/// Returns a link with nothing but where it leads, and the flags of what is there if they are known.
+pub fn link_to(trace_id: u128, span_id: u64, flags: Option<u32>) -> SpanLinkBytes {
+    SpanLinkBytes {
+        trace_id: trace_id as u64,
+        trace_id_high: (trace_id >> 64) as u64,
+        span_id,
+        flags: flags.map_or(0, |flags| flags | FLAGS_GIVEN),
+        ..Default::default()
     }
 }
 

@@ -35,6 +35,11 @@ pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Failure> {
     }
 }
 
+/// Reads an Integer of nanoseconds since the epoch.
+pub fn timestamp(value: Value, field: &str) -> Result<i64, Failure> {
+    fit(value, field, "Integer (nanoseconds)", NANOSECONDS)
+}
+
 /// Reads a Time that is not before the epoch, in nanoseconds since then.
 pub fn event_time(ruby: &Ruby, value: Value) -> Result<u64, Failure> {
     let nanoseconds =

@@ -12,6 +12,7 @@ mod integer;
 pub mod private;
 mod slot;
 mod string;
+mod structs;
 mod time;
 mod vm;
 mod wait;
@@ -22,9 +23,10 @@ pub use instance_variables::InstanceVariables;
 pub use integer::{RubyInteger, fixnum};
 pub use slot::SharedSlot;
 pub use string::{
-    Encodings, StringFacts, append_text, copy_bytes, copy_text, has_text, is_ascii_only,
-    keep_forever, symbol_text, transcode,
+    Encodings, StringFacts, append_text, copy_bytes, copy_text, exact_bytes, has_text,
+    is_ascii_only, keep_forever, symbol_text, transcode,
 };
+pub use structs::Members;
 pub use time::nanoseconds;
 pub use vm::{adjust_memory, allow_ractors, at_end, check_interrupts, check_version};
 pub use wait::wait;

@@ -168,6 +168,14 @@ pub fn keep_forever(string: RString) -> bool {
     true
 }
 
+/// Returns the bytes of a String that has just so many.
+pub fn exact_bytes<const N: usize>(string: RString) -> Option<[u8; N]> {
+    // SAFETY: as in `copy_text`.
+    let bytes = unsafe { string.as_slice() }.try_into().ok();
+    std::hint::black_box(string);
+    bytes
+}
+
 /// Returns a copy of the bytes of a String, if there is memory for it.
 pub fn copy_bytes(string: RString) -> Option<Vec<u8>> {
     let mut copy = Vec::new();
