@@ -9,6 +9,7 @@
 //! ```
 //!
 //! - [`span`]: the spans, in libdatadog's own model, and what they weigh.
+//! - [`otel`]: OpenTelemetry's spans as Datadog has them.
 //! - [`queue`]: the bounded queue, and waiting for what becomes of its chunks.
 //! - `delivery`: the task that sends, and its policy: retries, circuit breaker, splitting.
 //! - [`report`]: counters, sampling rates and lines for the log.
@@ -21,6 +22,7 @@
 pub mod config;
 mod delivery;
 mod exporter;
+pub mod otel;
 pub mod process;
 pub mod queue;
 pub mod report;
