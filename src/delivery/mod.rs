@@ -5,7 +5,8 @@
 //! any failed request five times at fixed intervals, whatever failed, and could neither split a
 //! payload nor wait for an agent to come back. It takes its HTTP client as a type parameter,
 //! though, and so the delivery policy lives there: [`capability`] is that client, and
-//! [`attempts`] decides what a request of it comes to.
+//! [`attempts`] decides what a request of it comes to. Only spans of OpenTelemetry's SDK that go
+//! to an OTLP endpoint don't pass through the exporter, see [`sdk_spans`].
 //!
 //! ```text
 //! sender ──▶ Delivery::send ──▶ TraceExporter ──▶ AgentClient ──▶ Delivery::run ──▶ HttpClient
@@ -27,6 +28,7 @@ mod known_info;
 mod late_answer;
 mod partial_success;
 mod payload;
+mod sdk_spans;
 mod sender;
 mod side_requests;
 mod split;

@@ -5,9 +5,11 @@ use super::attempts::Delivery;
 use super::breaker::Breaker;
 use super::capability::SIDE_REQUESTS;
 use super::http_client::{AgentConnections, HttpClient};
+use super::sdk_spans;
 use super::side_requests::SideRequests;
 use super::trace_exporter::{self, AgentExporter};
 use crate::config::Config;
+use crate::otel::otlp;
 use crate::queue::{Count, Flush, Payload, Queue, Work};
 use crate::report::stats::Loss;
 use crate::runtime::Runtime;
@@ -170,14 +172,22 @@ impl Sender {
             self.info.show().await;
         }
         let delivery = Delivery::new(
-            self.config,
+            Arc::clone(&self.config),
             self.http,
             self.breaker,
             payload.tracker(),
             all - sampled_out,
         );
-        let exporting = exporter.send_trace_chunks_async(chunks);
-        let mut outcome = delivery.send(exporting).await;
+        let mut outcome = match &self.config.otlp {
+            Some(endpoint) if otlp::are_carried(&chunks) => {
+                let exporting = sdk_spans::send(&self.config, endpoint, chunks);
+                delivery.send(exporting).await
+            }
+            _ => {
+                let exporting = exporter.send_trace_chunks_async(chunks);
+                delivery.send(exporting).await
+            }
+        };
         outcome.sampled_out += sampled_out;
         span::reclaim_spans();
         for accepted in &outcome.accepted {
@@ -192,8 +202,11 @@ impl Sender {
     /// When they are a single chunk that is too large: how large.
     fn prepare(&self, chunks: &mut [Vec<SpanBytes>], payload: &Payload) -> Result<(), String> {
         match &self.config.otlp {
-            Some(otlp) => {
-                let left_out = span::prepare_for_otlp(chunks, otlp.protocol);
+            Some(endpoint) => {
+                let left_out = match otlp::are_carried(chunks) {
+                    true => span::leave_out_infinities(chunks, endpoint.protocol),
+                    false => span::prepare_for_otlp(chunks, endpoint.protocol),
+                };
                 if let Some(example) = &left_out.example {
                     payload.tracker().left_out(left_out.values, example);
                 }
