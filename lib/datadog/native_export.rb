@@ -24,6 +24,8 @@ module Datadog
     autoload :Doctor, "datadog/native_export/doctor"
     private_constant :Doctor
 
+    autoload :OpenTelemetryExporter, "datadog/native_export/open_telemetry"
+
     # @!method self.private_layouts?
     #   Returns whether `push_trace` reads Ruby's objects where this Ruby keeps their contents, for speed, rather than
     #   by Ruby's own calls; see {file:docs/performance.md}.

@@ -4,7 +4,9 @@
 mod classes;
 mod convert;
 mod errors;
+mod otel;
 mod ruby;
+mod scratch;
 mod trace;
 
 use magnus::{Error, Ruby, function};

@@ -65,6 +65,24 @@ module Datadog
         lower_trace(spans, strict)
       end
 
+      # Converts spans of OpenTelemetry's SDK into chunks, one for each trace. {file:docs/opentelemetry.md} says what
+      # becomes of each field.
+      #
+      # A value that can't be sent is repaired or left out, and counted in {Exporter#stats}; the rest of the span
+      # is sent. A span that can't be sent at all, for example because its ids aren't ids, is refused: it is counted
+      # as `invalid` when the chunks are exported.
+      #
+      # @param span_data [Array<OpenTelemetry::SDK::Trace::SpanData>] spans of any traces, or other Structs with the
+      #   same members. They are not modified.
+      # @param otlp [Boolean] whether the chunks are for an exporter that sends to an OTLP endpoint. For the Datadog
+      #   agent spans get the names and tags that it gives to those that it receives by OTLP.
+      # @return [Boolean] whether all spans were added
+      # @raise [TypeError] if `span_data` isn't an Array
+      # @raise [ConsumedError, FrozenError]
+      def push_span_data(span_data, otlp: false)
+        lower_span_data(span_data, otlp)
+      end
+
       private
 
       # A copy would be a second owner.

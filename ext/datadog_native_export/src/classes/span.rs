@@ -5,7 +5,7 @@ use crate::convert::events::Moment;
 use crate::convert::links::Link;
 use crate::convert::{Lowering, Policy, Tally, numbers};
 use crate::errors::{self, Failure, MODULE, consumed};
-use crate::trace::Scratch;
+use crate::scratch::Scratch;
 use magnus::typed_data::Obj;
 use magnus::value::ReprValue;
 use magnus::{Class, DataTypeFunctions, Error, Module, Ruby, TypedData, Value, method};

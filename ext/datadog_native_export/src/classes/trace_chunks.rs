@@ -3,6 +3,7 @@
 use super::ReportedMemory;
 use super::span::Span;
 use crate::errors::{self, Failure, MODULE, consumed, describe};
+use crate::otel::{self, Target};
 use crate::ruby::RubyInteger;
 use crate::trace;
 use magnus::typed_data::Obj;
@@ -117,6 +118,41 @@ impl TraceChunks {
         }
     }
 
+    /// Lowers spans of OpenTelemetry's SDK into chunks, one for each trace. Returns whether all were taken.
+    fn lower_span_data(
+        ruby: &Ruby,
+        this: Obj<Self>,
+        span_data: Value,
+        otlp: bool,
+    ) -> Result<bool, Error> {
+        this.check_frozen()?;
+        let spans = RArray::from_value(span_data).ok_or_else(|| {
+            Failure::wrong_class("span_data", "Array", span_data).into_error(ruby)
+        })?;
+        drop(this.open(ruby)?);
+        let target = match otlp {
+            true => Target::Otlp,
+            false => Target::Agent,
+        };
+        // The chunks aren't borrowed while Ruby code may run, as above.
+        let lowered =
+            otel::lower(ruby, spans, target).map_err(|failure| failure.into_error(ruby))?;
+        let mut chunks = this.open(ruby)?;
+        lowered
+            .chunks
+            .into_iter()
+            .for_each(|chunk| chunks.push(chunk));
+        chunks.note_left_out(lowered.left_out);
+        let refused = lowered.refused.spans;
+        if refused > 0 {
+            chunks.refuse(refused, lowered.refused.problem);
+        }
+        let memory = chunks.size().memory;
+        drop(chunks);
+        this.reported.update(memory);
+        Ok(refused == 0)
+    }
+
     fn length(ruby: &Ruby, this: &Self) -> Result<usize, Error> {
         Ok(this.open(ruby)?.len())
     }
@@ -170,6 +206,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("start_chunk", method!(TraceChunks::start_chunk, 1))?;
     class.define_method("push_span", method!(TraceChunks::push_span, 1))?;
     class.define_private_method("lower_trace", method!(TraceChunks::lower_trace, 2))?;
+    class.define_private_method("lower_span_data", method!(TraceChunks::lower_span_data, 2))?;
     class.define_method("<<", method!(TraceChunks::push_span, 1))?;
     class.define_method("size", method!(TraceChunks::length, 0))?;
     class.define_method("span_count", method!(TraceChunks::span_count, 0))?;

@@ -1,22 +1,22 @@
 //! `TraceChunks#push_trace`: lowering the spans of one trace.
 
 mod prefetch;
-mod scratch;
 mod tracer_span;
 
-pub use scratch::Scratch;
+pub use tracer_span::Readers;
 
 use crate::convert::events::Moment;
 use crate::convert::links::Link;
 use crate::convert::{Lowering, Policy, numbers};
 use crate::errors::{Failure, Kind};
 use crate::ruby::{same_object, values_from};
+use crate::scratch::Scratch;
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
 use pipeline::span::{Chunk, LeftOut, Size, SpanBytes, pool, take_spans};
 use prefetch::{BATCH, prefetch_batch};
-use tracer_span::{Readers, TracerSpan};
+use tracer_span::TracerSpan;
 
 /// Lowers the spans of one trace: objects with the instance variables of `Datadog::Tracing::Span`, read without calling
 /// a method of theirs. `docs/tracer-spans.md` says what becomes of values that can't be sent as they are.
@@ -29,7 +29,11 @@ pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<(Chunk, LeftOut
         false => Policy::Lenient,
     };
     let mut scratch = Scratch::take();
-    let Scratch { texts, readers } = &mut *scratch;
+    let Scratch {
+        texts,
+        tracer: readers,
+        ..
+    } = &mut *scratch;
     let before = texts.arena.allocated();
     let mut trace = TraceLowering {
         lowering: Lowering::new(ruby, texts, policy),

@@ -69,8 +69,8 @@ pub struct Readers {
     pub meta_struct: InstanceVariables<1>,
 }
 
-impl Readers {
-    pub fn new() -> Self {
+impl Default for Readers {
+    fn default() -> Self {
         Self {
             span: InstanceVariables::new(SPAN_VARIABLES),
             link: InstanceVariables::new([

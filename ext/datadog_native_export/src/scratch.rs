@@ -1,13 +1,15 @@
 //! What a thread keeps from one call to the next.
 
-use super::tracer_span::Readers;
 use crate::convert::text::Texts;
+use crate::{otel, trace};
 use std::cell::Cell;
 
 /// Where text is put, and what was learned of the objects that it is read from.
+#[derive(Default)]
 pub struct Scratch {
     pub texts: Texts,
-    pub readers: Readers,
+    pub tracer: trace::Readers,
+    pub otel: otel::Readers,
 }
 
 thread_local! {
@@ -20,12 +22,7 @@ impl Scratch {
     // address that the caller has found before.
     #[inline(never)]
     pub fn take() -> Box<Self> {
-        SCRATCH.take().unwrap_or_else(|| {
-            Box::new(Self {
-                texts: Texts::default(),
-                readers: Readers::new(),
-            })
-        })
+        SCRATCH.take().unwrap_or_default()
     }
 
     #[inline(never)]
