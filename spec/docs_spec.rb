@@ -2,6 +2,7 @@
 
 require_relative "support/dd_trace_rb"
 require_relative "support/documents"
+require_relative "support/open_telemetry"
 
 # The documents hold what they promise: samples run, tables are complete, links and paths lead somewhere.
 RSpec.describe "The documents" do
@@ -18,6 +19,9 @@ RSpec.describe "The documents" do
 
     # Ruby, with a stand-in for dd-trace-rb where that isn't at hand.
     def ruby_for(sample)
+      if sample.needs_opentelemetry?
+        return [RbConfig.ruby, "-I", Support::Processes::LIB, *Support::OpenTelemetry.options]
+      end
       return [RbConfig.ruby, "-I", Support::Processes::LIB] unless sample.needs_tracer?
       return Support::DDTraceRb.command unless Support::DDTraceRb.absent
 
@@ -34,7 +38,8 @@ RSpec.describe "The documents" do
     end
 
     documents.samples.each do |sample|
-      it "run: #{sample}", skip: sample.excuse do
+      absent = Support::OpenTelemetry.absent if sample.needs_opentelemetry?
+      it "run: #{sample}", skip: sample.excuse || absent do
         _, errors, status = run_sample(sample)
 
         expect([errors, status.exitstatus]).to eq(["", 0])

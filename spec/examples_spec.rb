@@ -1,5 +1,6 @@
 # frozen_string_literal: true
 
+require_relative "support/open_telemetry"
 require_relative "support/scripted_server"
 require_relative "support/test_agent"
 
@@ -24,18 +25,21 @@ RSpec.describe "The examples" do
     "testing" => [/\Aweb\.request of shop arrived with request 3\n\z/, []],
     "otlp" => [%r{\Aaccepted by http://127.0.0.1:\d+/v1/traces\n.*spans_sent\W+1\W+spans_sampled_out\W+1\b}, []],
     "statistics" => [/\Aspans that arrived: 1\nspans counted: 10\n.*sampled_out\W+9\W+stats_payloads_sent\W+1\b/, []],
-    "demo" => [%r{GET /checkout.*5 of 5 spans were accepted}m, []]
+    "demo" => [%r{GET /checkout.*5 of 5 spans were accepted}m, []],
+    "open_telemetry" => [/spans_sent\W+2\b/, %w[http.server.request postgresql.query]]
   }
+  # Why one can't be run.
+  absent = { "open_telemetry" => Support::OpenTelemetry.absent }.compact
 
   define_method(:run_example) do |name, *arguments|
     environment = { "DD_TRACE_AGENT_URL" => agent.url, "OTEL_EXPORTER_OTLP_ENDPOINT" => collector.url,
                     "OTEL_EXPORTER_OTLP_PROTOCOL" => "http/json" }
-    capture(environment, RbConfig.ruby, "-I", Support::Processes::LIB,
+    capture(environment, RbConfig.ruby, "-I", Support::Processes::LIB, *Support::OpenTelemetry.options,
             File.join(folder, "#{name}.rb"), *arguments)
   end
 
   expected.each do |name, (output, arrived)|
-    it "include #{name}" do
+    it "include #{name}", skip: absent[name] do
       printed, errors, status = run_example(name)
 
       expect([errors, status.exitstatus]).to eq(["", 0])

@@ -17,6 +17,8 @@ module Support
       def excuse = comment&.slice(/\Anot run: (.+)\z/m, 1)
 
       def needs_tracer? = code.match?(/^require "datadog"$/)
+
+      def needs_opentelemetry? = code.match?(/^require "opentelemetry/)
     end
 
     class << self
