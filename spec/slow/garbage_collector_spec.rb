@@ -9,7 +9,7 @@ require_relative "../support/oracle"
 RSpec.describe "Under GC.stress" do
   include_context "with an agent"
 
-  support = %w[corpus hostile oracle spans tracer_span].map do |name|
+  support = %w[corpus hostile oracle span_data spans tracer_span].map do |name|
     "require #{File.expand_path("../support/#{name}", __dir__).inspect}"
   end
   let(:script) { <<~RUBY }
@@ -69,5 +69,33 @@ RSpec.describe "Under GC.stress" do
     traces = agent.traces
     expect(traces.size).to eq(30)
     expect(traces.first(15) == traces.last(15)).to be(true)
+  end
+
+  it "OpenTelemetry's spans are lowered as otherwise" do
+    run_well(<<~RUBY)
+      otel = Support::SpanData
+      spans = Array.new(10) do |i|
+        otel.build(
+          span_id: otel.id(i + 1), trace_id: otel.id(i / 3 + 1, 16), attributes: { "a\#{i}" => [i, "é\#{i}"], "t" => :s },
+          links: [otel.link({ "l" => [1.5] }, tracestate: { "x" => i.to_s })],
+          events: [otel.exception("E\#{i}", "m".encode("UTF-16LE"))], status: otel.status(:error, "no"),
+          resource: otel.resource("service.name" => "s\#{i % 2}", "n" => i)
+        )
+      end
+      stressed, plain, otlp = Array.new(3) { Datadog::NativeExport::TraceChunks.new }
+      under_stress do
+        stressed.push_span_data(spans)
+        otlp.push_span_data(spans, otlp: true)
+      end
+      GC.compact
+      plain.push_span_data(spans)
+      send(stressed)
+      send(plain)
+      abort unless otlp.span_count == 10
+    RUBY
+
+    traces = agent.traces
+    expect(traces.map(&:size)).to eq([3, 3, 3, 1] * 2)
+    expect(traces.first(4) == traces.last(4)).to be(true)
   end
 end
