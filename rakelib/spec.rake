@@ -7,8 +7,8 @@ slow_specs = FileList["spec/slow/**/*_spec.rb", "spec/integration/dd_trace_rb/**
 
 # What reads Ruby's objects.
 lowering_specs = FileList[
-  "spec/span/*_spec.rb", "spec/push_trace/*_spec.rb", "spec/trace_chunks_spec.rb", "spec/corpus_spec.rb",
-  "spec/integration/hostile_spec.rb"
+  "spec/span/*_spec.rb", "spec/push_trace/*_spec.rb", "spec/open_telemetry/*_spec.rb", "spec/trace_chunks_spec.rb",
+  "spec/corpus_spec.rb", "spec/integration/hostile_spec.rb"
 ]
 
 desc "Run the specs that are quick, in less than two minutes"

@@ -135,6 +135,27 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "by OTLP" do
     expect(exporter.exporter.stats).to include(spans_sent: 1, values_left_out: 3)
   end
 
+  it "fails to flush what is refused or has no receiver, and counts it" do
+    @collector.status = 400
+    dead = described_class.new(otlp_endpoint: "http://127.0.0.1:#{free_port}", retry_deadline: 0.2,
+                               logger: Logger.new(nil))
+    results = [exporter, dead].map { |exporter| [exporter.export([otel.build]), exporter.force_flush(timeout: 30)] }
+
+    expect(results).to eq([[0, 1], [0, 1]])
+    expect(exporter.exporter.stats[:dropped]).to include(refused: 1)
+    expect(dead.exporter.stats[:dropped]).to include(unreachable: 1)
+  end
+
+  it "goes on in a forked child" do
+    exporter(flush_interval: 3_600).export([otel.build])
+    result = in_child { [exporter.export([otel.build(span_id: otel.id(2))]), exporter.force_flush(timeout: 10)] }
+    exporter.force_flush(timeout: 10)
+
+    expect(result).to eq([0, 0])
+    expect(@collector.requests.map { |request| request.body.scan(/"spanId":"(\h+)"/).flatten })
+      .to eq([["0000000000000002"], ["0000000000000001"]])
+  end
+
   it "takes a trace whose id an agent would take for 0" do
     expect(sent_span(trace_id: otel.id(1 << 64, 16))).to include("traceId" => "00000000000000010000000000000000")
   end
