@@ -27,7 +27,7 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "with OpenTelemetry
     attributes = { "http.request.method" => "GET", "http.response.status_code" => 200, "cached" => true, "share" => 2.0,
                    "huge" => 2**60 + 1, "list" => %w[a b], "mixed" => [1, 2.5], "none" => [], "text" => "naïve" }
     web.in_span("GET /", kind: :server, attributes:, links: [link]) do |span|
-      span.add_event("looked", attributes: { "found" => false, "scores" => [0.5] })
+      span.add_event("looked", attributes: { "found" => false, "scores" => [1, 0.5] })
       database.in_span("query", kind: :client, attributes: { "db.system" => "redis" }) { raise "no" }
     rescue RuntimeError
       span.status = OpenTelemetry::Trace::Status.ok("all the same")
@@ -80,7 +80,8 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "with OpenTelemetry
 
         expect([provider.force_flush(timeout: 10), provider.shutdown(timeout: 10)]).to eq([0, 0])
         expect(agent.spans.map { |span| span["name"] }).to contain_exactly("redis.query", "http.server.request")
-        expect(exporter.exporter.stats).to include(spans_sent: 2, spans_dropped: 0, values_left_out: 0)
+        # An agent takes no Array of several types in an event.
+        expect(exporter.exporter.stats).to include(spans_sent: 2, spans_dropped: 0, values_left_out: 1)
       end
     end
 

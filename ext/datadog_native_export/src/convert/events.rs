@@ -85,7 +85,7 @@ impl Lowering<'_> {
         };
         let values = self.scalars(array)?.filter(|values| {
             let mut pairs = values.windows(2);
-            pairs.all(|pair| discriminant(&pair[0]) == discriminant(&pair[1]))
+            self.mixed_arrays || pairs.all(|pair| discriminant(&pair[0]) == discriminant(&pair[1]))
         });
         Ok(values.map(AttributeAnyValueBytes::Array))
     }

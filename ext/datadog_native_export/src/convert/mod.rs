@@ -20,6 +20,8 @@ pub struct Lowering<'a> {
     pub ruby: &'a Ruby,
     pub texts: &'a mut Texts,
     pub policy: Policy,
+    /// Whether an Array in an event may hold values of several types, which an agent doesn't take.
+    pub mixed_arrays: bool,
     pub tally: Tally,
 }
 
@@ -52,6 +54,7 @@ impl<'a> Lowering<'a> {
             ruby,
             texts,
             policy,
+            mixed_arrays: false,
             tally: Tally::default(),
         }
     }

@@ -65,7 +65,8 @@ struct SpanLowering<'a> {
 }
 
 impl<'a> SpanLowering<'a> {
-    fn new(lowering: Lowering<'a>, readers: &'a mut Readers, target: Target) -> Self {
+    fn new(mut lowering: Lowering<'a>, readers: &'a mut Readers, target: Target) -> Self {
+        lowering.mixed_arrays = target == Target::Otlp;
         Self {
             lowering,
             readers,
