@@ -1,7 +1,8 @@
 # frozen_string_literal: true
 
-require_relative "../support/collector"
+require "zlib"
 require_relative "../support/open_telemetry"
+require_relative "../support/scripted_server"
 require_relative "../support/span_data"
 
 RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "with OpenTelemetry's SDK" do
@@ -102,7 +103,7 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "with OpenTelemetry
 
   describe "to a collector" do
     around do |example|
-      Support::Collector.start do |collector|
+      Support::ScriptedServer.start(nil) do |collector|
         @collector = collector
         example.run
       end
@@ -121,18 +122,20 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "with OpenTelemetry
       end
     end
 
-    def decode(body)
+    def decode(request)
+      body = request.body
+      body = Zlib.gunzip(body) if request.headers["content-encoding"] == "gzip"
       message = Opentelemetry::Proto::Collector::Trace::V1::ExportTraceServiceRequest.decode(body)
       comparable(message.to_h)
     end
 
     it "sends just what the SDK's own exporter sends" do
       spans = finished_spans
-      theirs = OpenTelemetry::Exporter::OTLP::Exporter.new(endpoint: @collector.url)
+      theirs = OpenTelemetry::Exporter::OTLP::Exporter.new(endpoint: "#{@collector.url}/v1/traces")
       ours = described_class.new(otlp_endpoint: @collector.url, otlp_protocol: "http/protobuf")
 
       expect([theirs.export(spans), ours.export(spans), ours.force_flush(timeout: 10)]).to eq([0, 0, 0])
-      expected, sent = @collector.requests.map { |request| decode(request.body) }
+      expected, sent = @collector.requests.map { |request| decode(request) }
       expect(sent).to eq(expected)
       expect(sent.to_s).to include("naïve", "all the same").and include("opentelemetry")
     end
@@ -140,12 +143,12 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "with OpenTelemetry
     it "loses a bad attribute where the SDK's own exporter loses all spans" do
       spans = finished_spans
       spans.last.attributes = spans.last.attributes.merge("huge" => 2**64)
-      theirs = OpenTelemetry::Exporter::OTLP::Exporter.new(endpoint: @collector.url)
+      theirs = OpenTelemetry::Exporter::OTLP::Exporter.new(endpoint: "#{@collector.url}/v1/traces")
       ours = described_class.new(otlp_endpoint: @collector.url, otlp_protocol: "http/protobuf")
       allow(OpenTelemetry).to receive(:handle_error)
 
       expect([theirs.export(spans), ours.export(spans), ours.force_flush(timeout: 10)]).to eq([1, 0, 0])
-      sent = decode(@collector.requests.fetch(0).body).to_s
+      sent = decode(@collector.requests.fetch(0)).to_s
       expect(sent).to include("GET /", "query", "naïve")
       expect(sent).not_to include("huge")
       expect(ours.exporter.stats).to include(values_left_out: 1)

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-require_relative "../support/collector"
+require_relative "../support/scripted_server"
 require_relative "../support/span_data"
 
 # What an OTLP endpoint gets is what the SDK's own exporter sends. Here it is decoded as JSON; that protobuf says the
@@ -9,7 +9,7 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "by OTLP" do
   otel = Support::SpanData
 
   around do |example|
-    Support::Collector.start do |collector|
+    Support::ScriptedServer.start(->(_) { @answer }) do |collector|
       @collector = collector
       example.run
     end
@@ -25,7 +25,7 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "by OTLP" do
   # The resources with their scopes and spans.
   def sent(*spans)
     expect([exporter.export(spans), exporter.force_flush(timeout: 10)]).to eq([0, 0])
-    @collector.take.json.fetch("resourceSpans")
+    JSON.parse(@collector.requests.last.body).fetch("resourceSpans")
   end
 
   def sent_span(**fields) = sent(otel.build(**fields))[0]["scopeSpans"][0]["spans"].fetch(0)
@@ -125,7 +125,8 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "by OTLP" do
       expect(exporter.shutdown(timeout: 10)).to eq(0)
     end
 
-    expect(@collector.take.headers).to include("content-type" => "application/x-protobuf", "api-key" => "k")
+    expect(@collector.requests("/v1/traces").last.headers).to include("content-type" => "application/x-protobuf",
+                                                                      "api-key" => "k")
   end
 
   it "leaves out numbers that JSON doesn't have, and counts them" do
@@ -136,7 +137,7 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "by OTLP" do
   end
 
   it "fails to flush what is refused or has no receiver, and counts it" do
-    @collector.status = 400
+    @answer = [400, {}, ""]
     dead = described_class.new(otlp_endpoint: "http://127.0.0.1:#{free_port}", retry_deadline: 0.2,
                                logger: Logger.new(nil))
     results = [exporter, dead].map { |exporter| [exporter.export([otel.build]), exporter.force_flush(timeout: 30)] }
