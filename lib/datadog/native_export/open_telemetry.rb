@@ -13,9 +13,11 @@ module Datadog
     #     c.add_span_processor(OpenTelemetry::SDK::Trace::Export::BatchSpanProcessor.new(exporter))
     #   end
     class OpenTelemetryExporter
-      # The results that the SDK knows: `OpenTelemetry::SDK::Trace::Export::SUCCESS` and so on.
+      # `OpenTelemetry::SDK::Trace::Export::SUCCESS`
       SUCCESS = 0
+      # `OpenTelemetry::SDK::Trace::Export::FAILURE`
       FAILURE = 1
+      # `OpenTelemetry::SDK::Trace::Export::TIMEOUT`
       TIMEOUT = 2
 
       # @return [Exporter] which sends the spans; its {Exporter#stats} count them
