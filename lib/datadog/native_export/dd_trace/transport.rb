@@ -24,8 +24,11 @@ module Datadog
         def instance = self
         def adapter = self
       end
+
       # The logger of an exporter whose warnings come again from the one that takes its place.
+      # @api private
       module Unheard
+        # @api private
         def self.warn(_line) = nil
       end
       private_constant :Client, :Unheard
