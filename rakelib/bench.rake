@@ -12,6 +12,11 @@ namespace :bench do
     ruby "bench/compare.rb", ENV.fetch("BASE") { abort "BASE: expected the path of a checkout" }
   end
 
+  desc "Measure what tracing costs a Rails application (some 4 min); see bench/rails.rb"
+  task rails: :release do
+    ruby "bench/rails.rb"
+  end
+
   desc "Compare instruction counts with those recorded in bench/instructions.json"
   task check: :release do
     ruby "bench/check.rb"

@@ -1,19 +1,8 @@
 # frozen_string_literal: true
 
-# dd-trace-rb's own HTTP transport, from the checkout that DD_TRACE_RB names. It needs the gem libdatadog only for
-# what isn't measured here; an empty module stands in for it.
-module Libdatadog
-  VERSION = "0"
-  def self.method_missing(*) = nil
-  def self.respond_to_missing?(*) = true
-end
-$LOADED_FEATURES << "libdatadog.rb"
-$LOAD_PATH.unshift(File.join(ENV.fetch("DD_TRACE_RB"), "lib"))
-ENV["DD_INSTRUMENTATION_TELEMETRY_ENABLED"] = ENV["DD_REMOTE_CONFIGURATION_ENABLED"] = "false"
+require_relative "dd_trace_rb"
 
-require "datadog"
-
-# Formats, encodes and sends as the tracer's worker does.
+# dd-trace-rb's own HTTP transport, which formats, encodes and sends as the tracer's worker does.
 class Tracer
   # The workload's spans as the tracer's segments.
   def self.segments(traces)

@@ -4,8 +4,8 @@ module Datadog
   module NativeExport
     module DDTrace
       # Publishes what became of the traces of a {Writer}: agent rates for the tracer's sampler, outcomes for its
-      # statistics, health metrics and diagnostics. No thread does that by itself; those that write traces come by
-      # here, and one a second publishes.
+      # statistics, health metrics and diagnostics. No thread does that by itself; the one that lowers traces comes by
+      # here, and publishes once a second.
       # @api private
       class Feedback
         # Seconds between two publications, except of new sampling rates, which are published at once.
@@ -38,7 +38,7 @@ module Datadog
           forget
         end
 
-        # Publishes when it is time to. Has to be cheap, since each trace comes by.
+        # Publishes when it is time to. Cheap otherwise.
         #
         # @return [void]
         def poll

@@ -5,14 +5,14 @@ Datadog::NativeExport.const_get(:DDTrace)::Compatibility.require!
 require_relative "events"
 require_relative "feedback"
 require_relative "own_writer"
-require_relative "processing"
 require_relative "transport"
+require_relative "worker"
 require_relative "writer_options"
 
 module Datadog
   module NativeExport
-    # Takes the place of dd-trace-rb's writer. Traces are lowered on the thread that finishes them, and sent by a thread
-    # that isn't a Ruby thread. Only where the application has `before_flush` processors does a Ruby thread run these.
+    # Takes the place of dd-trace-rb's writer. Threads that finish traces only queue them: a Ruby thread lowers them, and
+    # a thread that isn't a Ruby thread sends them.
     #
     #     Datadog.configure { |c| c.tracing.writer = Datadog::NativeExport::Writer.new }
     #
@@ -21,7 +21,7 @@ module Datadog
     # be used, a writer of the tracer's own gets the traces.
     class Writer
       # @return [Datadog::Tracing::Writer::Events] `after_send` is published with this writer and an Array of
-      #   {Response}s, one a request, on a thread that writes, at most once a second
+      #   {Response}s, one a request, at most once a second while there are traces, on the thread that lowers them
       attr_reader :events
 
       # @param options [Hash{Symbol => Object}] see {Transport#initialize}
@@ -31,7 +31,7 @@ module Datadog
         @transport = Transport.new(**options)
         @events = DDTrace::Events.new
         @feedback = DDTrace::Feedback.new(self, @transport)
-        @processing = DDTrace::Processing.new(deliver: method(:deliver), drop: method(:drop))
+        @worker = DDTrace::Worker.new(deliver: method(:deliver), drop: method(:drop), poll: @feedback.method(:poll))
         @accepted = @dropped = 0
         DDTrace::Enable.watch_configuration
       end
@@ -45,8 +45,7 @@ module Datadog
         return @own.write(segment) if @own
 
         associate(segment)
-        DDTrace::Processing.needed? ? @processing.add(segment) : deliver([segment])
-        @feedback.poll
+        @worker.add(segment)
       rescue StandardError => e
         DDTrace::Log.debug(e)
       end
@@ -67,7 +66,7 @@ module Datadog
       def stop
         @own&.stop
         done = flush(@transport.shutdown_timeout)
-        @processing.close
+        @worker.close
         @transport.close(timeout: done ? @transport.shutdown_timeout : 0)
       end
 
@@ -134,8 +133,8 @@ module Datadog
       def counts = [@accepted, @dropped]
 
       # @api private
-      # @return [Integer] number of traces that wait for processors
-      def unprocessed = @processing.size
+      # @return [Integer] number of traces that wait to be lowered
+      def unprocessed = @worker.size
 
       private
 
@@ -154,7 +153,7 @@ module Datadog
 
       def flush(timeout)
         deadline = timeout && (DDTrace::Clock.now + timeout)
-        done = @processing.drain(timeout)
+        done = @worker.drain(timeout)
         left = deadline && [deadline - DDTrace::Clock.now, 0].max
         @transport.flush(timeout: left) && done
       ensure

@@ -1,11 +1,15 @@
 # frozen_string_literal: true
 
-# A small shop, which exports its traces in the way that CHILD says.
+# A small shop, which exports its traces in the way that CHILD says, or isn't traced.
 
-arguments = ARGV.dup
-ARGV.replace(ENV.fetch("CHILD").split)
-require_relative "../../prelude"
-ARGV.replace(arguments)
+if ENV.key?("CHILD")
+  arguments = ARGV.dup
+  ARGV.replace(ENV.fetch("CHILD").split)
+  require_relative "../../prelude"
+  ARGV.replace(arguments)
+end
+
+require "logger"
 
 require "rails"
 %w[active_record active_job action_controller action_view].each { |framework| require "#{framework}/railtie" }

@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+return unless defined?(Child)
+
 Child.configure do |c|
   c.tracing.instrument :rails
   c.tracing.instrument :active_record

@@ -3,44 +3,52 @@
 module Datadog
   module NativeExport
     module DDTrace
-      # Runs the application's `before_flush` processors on a Ruby thread of its own, as the tracer's own writer does:
-      # they may take their time, and dd-trace-rb runs them one at a time, so that each request would wait for those
-      # of all others. The thread starts with the first trace that needs it, in each process anew.
+      # Runs the application's `before_flush` processors, formats traces and lowers them on a Ruby thread of its own, so
+      # that requests don't wait for that, as they don't with the tracer's own writer. docs/performance.md has what that
+      # gains. The thread starts with the first trace, in each process anew.
       # @api private
-      class Processing
+      class Worker
         # Traces that wait at most, as in the tracer's own buffer.
         LIMIT = 1_000
+        # Seconds that the thread rests when nothing waits, since waking it for each trace would interrupt requests.
+        REST = 0.1
+        # Traces after which the thread lets others run: a millisecond's work. It does more in a row, this part of all
+        # that wait, where it couldn't keep up with busy threads otherwise.
+        TURN = 8
+        SHARE = 16
         # How many times in a row spans are processed that processors have made.
         GENERATIONS = 8
         # Seconds between two looks at whether traces are processed: in a signal handler, where a condition variable
         # can't be used, there is nothing better.
         STEP = 0.005
-        # Tells when all that was added before it is processed.
+        # Tells when all that was added before it is done.
         Marker = Struct.new(:reached)
-        # Of one process: what its parent has not processed is the parent's.
-        Backlog = Struct.new(:pid, :queue, :made, :thread)
+        # Of one process: what its parent has not done is the parent's.
+        Backlog = Struct.new(:pid, :queue, :made, :thread, :lock, :hurry)
         private_constant :GENERATIONS, :STEP, :Marker, :Backlog
 
         # Returns whether there are processors. Versions that keep them elsewhere are taken to have some.
         #
         # @return [Boolean]
-        def self.needed?
+        def self.processors?
           processors = Datadog::Tracing::Pipeline.instance_variable_get(:@processors)
           processors.nil? || !processors.empty?
         end
 
         # @param deliver [#call] takes the Array of segments that processors have made of one
         # @param drop [#call] takes a number of traces that are lost
-        def initialize(deliver:, drop:)
+        # @param poll [#call] called now and then, after traces were delivered
+        def initialize(deliver:, drop:, poll:)
           @deliver = deliver
           @drop = drop
+          @poll = poll
           @lost = 0
           @starting = Mutex.new
           @backlog = nil
           Registry.drain_at_exit(self)
         end
 
-        # Never waits for a processor.
+        # Never waits.
         #
         # @param segment [Datadog::Tracing::TraceSegment]
         # @return [void]
@@ -48,14 +56,15 @@ module Datadog
           backlog = present
           # A processor's own trace is next, and not the last of many: more of them may come of it.
           return backlog.made << segment if backlog.thread.equal?(Thread.current)
-          return lose if backlog.queue.size >= LIMIT
+          return overflow(segment) if backlog.queue.size >= LIMIT
 
           recover if @lost.positive? && backlog.queue.size <= LIMIT / 2
           backlog.queue << segment
-          start(backlog)
+          # Processors can't run in a signal handler.
+          step(backlog) unless start(backlog) || self.class.processors?
         end
 
-        # Waits until what was added so far is processed.
+        # Waits until what was added so far is done.
         #
         # @param timeout [Numeric, nil] seconds to wait at most
         # @return [Boolean] false when the time ran out
@@ -69,6 +78,7 @@ module Datadog
           until marker.reached
             return false if deadline && Clock.now >= deadline
 
+            backlog.hurry.broadcast
             start(backlog) ? sleep(STEP) : step(backlog)
           end
           true
@@ -80,6 +90,7 @@ module Datadog
         def close
           backlog = present
           backlog.queue << nil if backlog.thread
+          backlog.hurry.broadcast
         end
 
         # @return [Integer] number of traces that wait
@@ -89,8 +100,9 @@ module Datadog
 
         def present
           pid = Process.pid
-          @backlog = Backlog.new(pid, Thread::Queue.new, [], nil) unless @backlog&.pid == pid
-          @backlog
+          return @backlog if @backlog&.pid == pid
+
+          @backlog = Backlog.new(pid, Thread::Queue.new, [], nil, Thread::Mutex.new, Thread::ConditionVariable.new)
         end
 
         # Not by `synchronize`, which isn't allowed in a signal handler. Where another thread is about to start one,
@@ -113,7 +125,7 @@ module Datadog
             backlog.thread = Thread.current
             work(backlog)
           end
-          thread.name = "Datadog::NativeExport processors"
+          thread.name = "Datadog::NativeExport traces"
           # Puma warns of threads that a fork would end. This one starts anew in a child.
           thread.thread_variable_set(:fork_safe, true)
           thread.report_on_exception = false
@@ -122,11 +134,20 @@ module Datadog
 
         def work(backlog)
           loop do
-            item = backlog.queue.pop
-            return if item.nil? && ended?(backlog)
+            [TURN, backlog.queue.size / SHARE].max.times do
+              item = backlog.queue.pop
+              return if item.nil? && ended?(backlog)
 
-            handle(backlog, item)
+              handle(backlog, item)
+              break if backlog.queue.empty?
+            end
+            @poll.call
+            backlog.queue.empty? ? rest(backlog) : Thread.pass
           end
+        end
+
+        def rest(backlog)
+          backlog.lock.synchronize { backlog.hurry.wait(backlog.lock, REST) }
         end
 
         # Does what a thread would do.
@@ -161,12 +182,18 @@ module Datadog
         # Whatever a processor raises costs no other trace, nor does it if it ends the thread.
         def run(segment)
           processed = false
-          @deliver.call(Datadog::Tracing::Pipeline.process!([segment]))
+          @deliver.call(self.class.processors? ? Datadog::Tracing::Pipeline.process!([segment]) : [segment])
           processed = true
         rescue Exception => e # rubocop:disable Lint/RescueException
           Log.debug(e)
         ensure
           @drop.call(1) unless processed
+        end
+
+        # Processors may be slow for reasons of their own. Without any, there is more to do than one thread can, and the
+        # thread that has finished a trace does that itself.
+        def overflow(segment)
+          self.class.processors? ? lose : run(segment)
         end
 
         def lose
