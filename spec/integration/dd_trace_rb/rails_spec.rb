@@ -8,8 +8,9 @@ require_relative "../../support/server"
 RSpec.describe "Rails with dd-trace-rb" do
   include_context "with dd-trace-rb"
 
-  missing = %w[railties activerecord sqlite3 puma].reject { |name| Gem::Specification.find_all_by_name(name).any? }
-  before { skip("not installed: #{missing.join(", ")}") if missing.any? }
+  missing = %w[railties activerecord activejob sqlite3 puma]
+            .reject { |name| Gem::Specification.find_all_by_name(name).any? }
+  before { skip("not installed: #{missing.join(", ")}; bin/setup --test does it") if missing.any? }
 
   application = File.join(Support::DDTraceRb::FOLDER, "rails")
 

@@ -90,10 +90,12 @@ module OddSettings
     end
 
     def headers(port)
-      ["", " ", "it-false,cn-web", "cn-b\u00fccher", "cn-\xFF", "cn-a\n", "cn\na", "x" * 5_000].to_h do |value|
+      odd = ["cn-b\u00fccher", "cn-\xFF", "cn-a\n"]
+      # Exporters warn of control characters themselves, once in a process: of the last of these.
+      ["", " ", "it-false,cn-web", *odd, "cn\na", "x" * 5_000].to_h do |value|
         ["DD_EXTERNAL_ENV=#{value.inspect[0, 20]}",
          Case.new(env: { "DD_TRACE_AGENT_PORT" => port.to_s, "DD_EXTERNAL_ENV" => value },
-                  warns: ("DD_EXTERNAL_ENV" unless value.valid_encoding? && value.match?(/\A[ -~]*\z/)))]
+                  warns: ("DD_EXTERNAL_ENV" if odd.include?(value)))]
       end
     end
 

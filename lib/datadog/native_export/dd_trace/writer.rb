@@ -11,8 +11,8 @@ require_relative "writer_options"
 
 module Datadog
   module NativeExport
-    # Takes the place of dd-trace-rb's writer. Threads that finish traces only queue them: a Ruby thread lowers them, and
-    # a thread that isn't a Ruby thread sends them.
+    # Takes the place of dd-trace-rb's writer. Threads that finish traces only queue them. A Ruby thread lowers them,
+    # and a thread that isn't a Ruby thread sends them.
     #
     #     Datadog.configure { |c| c.tracing.writer = Datadog::NativeExport::Writer.new }
     #

@@ -25,7 +25,7 @@ module Shop
     config.active_job.queue_adapter = :inline
     # As in production: errors become answers.
     config.consider_all_requests_local = false
-    config.action_dispatch.show_exceptions = true
+    config.action_dispatch.show_exceptions = :all
     config.hosts.clear
   end
 end
