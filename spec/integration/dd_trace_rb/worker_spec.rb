@@ -75,6 +75,23 @@ RSpec.describe "Threads that trace with dd-trace-rb and native export" do
     expect(told).to eq("names" => { "signal" => 1 })
   end
 
+  it "may be the worker itself, which calls subscribers" do
+    told = told(<<~RUBY)
+      told = false
+      tell = lambda do
+        Child.trace("outcome") unless told
+        told = true
+      end
+      Child.writer.instance_variable_get(:@worker).instance_variable_set(:@poll, tell)
+      Child.trace("request")
+      Child.wait_until { told }
+      Child.flush
+      puts JSON.generate(names: names)
+    RUBY
+
+    expect(told).to eq("names" => { "request" => 1, "outcome" => 1 })
+  end
+
   it "have their traces sent without a flush" do
     told = told(<<~RUBY)
       Child.trace("one")

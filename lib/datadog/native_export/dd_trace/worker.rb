@@ -24,7 +24,14 @@ module Datadog
         # Tells when all that was added before it is done.
         Marker = Struct.new(:reached)
         # Of one process: what its parent has not done is the parent's.
-        Backlog = Struct.new(:pid, :queue, :made, :thread, :lock, :hurry)
+        Backlog = Struct.new(:pid, :queue, :made, :processing, :thread, :lock, :hurry) do
+          def self.of_this_process
+            new(Process.pid, Thread::Queue.new, [], false, nil, Thread::Mutex.new, Thread::ConditionVariable.new)
+          end
+
+          # Returns whether the caller is a processor.
+          def processor? = processing && thread.equal?(Thread.current)
+        end
         private_constant :GENERATIONS, :STEP, :Marker, :Backlog
 
         # Returns whether there are processors. Versions that keep them elsewhere are taken to have some.
@@ -37,14 +44,14 @@ module Datadog
 
         # @param deliver [#call] takes the Array of segments that processors have made of one
         # @param drop [#call] takes a number of traces that are lost
-        # @param poll [#call] called now and then, after traces were delivered
+        # @param poll [#call] called after traces were delivered, at the latest when the thread rests
         def initialize(deliver:, drop:, poll:)
           @deliver = deliver
           @drop = drop
           @poll = poll
           @lost = 0
           @starting = Mutex.new
-          @backlog = nil
+          @backlog = Backlog.of_this_process
           Registry.drain_at_exit(self)
         end
 
@@ -55,7 +62,7 @@ module Datadog
         def add(segment)
           backlog = present
           # A processor's own trace is next, and not the last of many: more of them may come of it.
-          return backlog.made << segment if backlog.thread.equal?(Thread.current)
+          return backlog.made << segment if backlog.processor?
           return overflow(segment) if backlog.queue.size >= LIMIT
 
           recover if @lost.positive? && backlog.queue.size <= LIMIT / 2
@@ -79,7 +86,7 @@ module Datadog
             return false if deadline && Clock.now >= deadline
 
             backlog.hurry.broadcast
-            start(backlog) ? sleep(STEP) : step(backlog)
+            sleep(STEP) if start(backlog) || !step(backlog)
           end
           true
         end
@@ -99,10 +106,17 @@ module Datadog
         private
 
         def present
-          pid = Process.pid
-          return @backlog if @backlog&.pid == pid
+          renew unless @backlog.pid == Process.pid
+          @backlog
+        end
 
-          @backlog = Backlog.new(pid, Thread::Queue.new, [], nil, Thread::Mutex.new, Thread::ConditionVariable.new)
+        # In a forked child, once, whichever of its threads come first.
+        def renew
+          interrupted = @starting.owned?
+          Thread.pass until interrupted || @starting.try_lock
+          @backlog = Backlog.of_this_process unless @backlog.pid == Process.pid
+        ensure
+          @starting.unlock if @starting.owned? && !interrupted
         end
 
         # Not by `synchronize`, which isn't allowed in a signal handler. Where another thread is about to start one,
@@ -141,7 +155,7 @@ module Datadog
               handle(backlog, item)
               break if backlog.queue.empty?
             end
-            @poll.call
+            poll
             backlog.queue.empty? ? rest(backlog) : Thread.pass
           end
         end
@@ -150,9 +164,21 @@ module Datadog
           backlog.lock.synchronize { backlog.hurry.wait(backlog.lock, REST) }
         end
 
-        # Does what a thread would do.
+        # Whatever subscribers do.
+        def poll
+          @poll.call
+        rescue Exception => e # rubocop:disable Lint/RescueException
+          Log.debug(e)
+        end
+
+        # Does what a thread would do. Returns whether there was anything.
         def step(backlog)
-          handle(backlog, backlog.queue.pop(true))
+          item = backlog.queue.pop(true)
+        rescue ThreadError
+          false
+        else
+          handle(backlog, item)
+          true
         end
 
         def handle(backlog, item)
@@ -173,10 +199,13 @@ module Datadog
         end
 
         def process(backlog, segment)
+          backlog.processing = true
           run(segment)
           GENERATIONS.times { backlog.made.shift(backlog.made.size).each { |made| run(made) } }
           @drop.call(backlog.made.size) unless backlog.made.empty?
           backlog.made.clear
+        ensure
+          backlog.processing = false
         end
 
         # Whatever a processor raises costs no other trace, nor does it if it ends the thread.
