@@ -1,12 +1,15 @@
 # frozen_string_literal: true
 
-# What tracing costs a Rails application: without any, with dd-trace-rb's own transport, and with this gem.
+# Measures what tracing costs a Rails application: none at all, by dd-trace-rb's own transport, and by this gem.
 #
 #   DD_TRACE_RB=/path/to/dd-trace-rb ruby bench/rails.rb
 #
-# Servers of each way take turns, ROUNDS=6 times SECONDS=3 each, in PROCESSES=3 sets of processes; WORKERS=2 runs
-# Puma in cluster mode. Needs wrk, and Rails, SQLite and Puma, which `bin/setup --test` installs. All of it takes some
-# four minutes.
+# Servers of each kind take turns, ROUNDS=5 times SECONDS=2 each, in PROCESSES=2 sets of processes for each of the
+# LOADS. The environment may also set WORKERS=2 for Puma's cluster mode, LOAD="5 threads" for one load alone, and
+# BASE=/path/to/checkout,... for other versions of this gem, with extensions, beside this one. All of it takes some four
+# minutes. Prints a table of Markdown: medians of all rounds, with the extremes.
+#
+# Needs wrk, and Rails, SQLite and Puma, which `bin/setup --test` installs, and /proc.
 
 require "json"
 require "open3"
@@ -15,11 +18,11 @@ require "tmpdir"
 require_relative "rails/server"
 require_relative "support/statistics"
 
-PROCESSES = Integer(ENV.fetch("PROCESSES", "3"))
-ROUNDS = Integer(ENV.fetch("ROUNDS", "6"))
-SECONDS = Integer(ENV.fetch("SECONDS", "3"))
+PROCESSES = Integer(ENV.fetch("PROCESSES", "2"))
+ROUNDS = Integer(ENV.fetch("ROUNDS", "5"))
+SECONDS = Integer(ENV.fetch("SECONDS", "2"))
 WORKERS = Integer(ENV.fetch("WORKERS", "0"))
-# Requests before the first round: Rails compiles views and queries with the first ones, and Ruby's heap grows.
+# Seconds before the first round: Rails compiles views and queries with the first requests, and Ruby's heap grows.
 WARM_UP = 2
 LOADS = {
   "1 thread, busy" => { threads: 1, connections: 1, pause: 0 },
@@ -30,13 +33,13 @@ WAYS = RailsServer::TRACED.keys.to_h { |way| [way, { way: way }] }
                           .merge(ENV.fetch("BASE", "").split(",").to_h do |path|
                                    [File.basename(path), { way: :native, lib: File.join(path, "lib") }]
                                  end)
-FIGURES = { rate: "requests/s", p50: "p50, ms", p99: "p99, ms", p999: "p99.9, ms", cpu: "CPU ms a request",
-            resident: "MiB" }.freeze
+FIGURES = { rate: "requests/s", p50: "p50, ms", p99: "p99, ms", cpu: "CPU of the server, ms a request",
+            resident: "memory of the server, MiB" }.freeze
 
 def load(server, connections:, pause:, seconds:)
   output, status = Open3.capture2("wrk", "--threads", "1", "--connections", connections.to_s,
-                                  "--duration", "#{seconds}s", "--script", File.join(__dir__, "rails/load.lua"),
-                                  server.url, "--", pause.to_s)
+                                  "--duration", "#{seconds}s", "--timeout", "20s",
+                                  "--script", File.join(__dir__, "rails/load.lua"), server.url, "--", pause.to_s)
   result = JSON.parse(output[/^RESULT (.*)/, 1] || raise("wrk: #{output}"), symbolize_names: true)
   raise "requests failed: #{result}" unless status.success? && result[:failed].zero?
 
@@ -70,12 +73,14 @@ def check(spans)
   raise "spans are missing" unless spans.all? { |way, number| way == :none ? number.zero? : number > 5.5 }
 end
 
-def print_table(name, results)
-  puts "", "#{name}:", "#{"".ljust(20)}#{WAYS.keys.map { |way| way.to_s.ljust(26) }.join}native / own"
+def row(*cells) = puts("| #{cells.join(" | ")} |")
+
+def print_rows(load, results)
+  row("**#{load}**", *[""] * (WAYS.size + 1))
   FIGURES.each do |figure, title|
     all = WAYS.keys.map { |way| results.map { |result| result[way][figure] } }
     ratios = results.map { |result| result[:native][figure] / result[:own][figure] }
-    puts title.ljust(20) + [*all, ratios].map { |figures| Statistics.spread(figures).ljust(26) }.join
+    row(title, *[*all, ratios].map { |figures| Statistics.spread(figures) })
   end
 end
 
@@ -97,5 +102,7 @@ Dir.mktmpdir do |folder|
       results[name].concat(rounds(database, **load))
     end
   end
-  results.each { |name, of_load| print_table(name, of_load) }
+  row("", *WAYS.keys, "native / own")
+  row(*["---"] * (WAYS.size + 2))
+  results.each { |name, of_load| print_rows(name, of_load) }
 end
