@@ -1,12 +1,25 @@
 # frozen_string_literal: true
 
-# What is read of objects is read as CRuby has it.
-abort "datadog-native-export is for CRuby, this is #{RUBY_ENGINE}" unless RUBY_ENGINE == "ruby"
+require_relative "../../lib/datadog/native_export/library"
+require_relative "build/requirements"
+
+library = Datadog::NativeExport::Library
+if library.unwanted?
+  # RubyGems calls make all the same.
+  File.write("Makefile", "all install clean:\n")
+  puts "#{library::VARIABLE} is set: no extension is built"
+  exit
+end
+
+problem = Build::Requirements.new.problem
+abort problem if problem
 
 require "mkmf"
 require "rb_sys/mkmf"
 
 create_rust_makefile("datadog_native_export/datadog_native_export") do |rust|
+  # By default a script from the network would install Rust where there is none.
+  rust.auto_install_rust_toolchain = false
   next unless rust.rubygems_invoked?
 
   # A released gem builds what was tested, or says that it can't.

@@ -1,9 +1,12 @@
 # frozen_string_literal: true
 
+require_relative "library"
+
 module Datadog
   module NativeExport
     class << self
-      # @return [Exception, nil] why the native extension could not be loaded
+      # @return [Exception, nil] why the native extension is not loaded: what failed, or that
+      #   `DD_NO_NATIVE_EXPORT_EXTENSION` is set
       attr_reader :load_error
 
       # @return [Boolean] whether the native extension is loaded. Without it {Span}, {TraceChunks} and
@@ -12,7 +15,7 @@ module Datadog
     end
 
     begin
-      require "datadog_native_export/datadog_native_export"
+      Library.load
     rescue ScriptError, StandardError => e
       # An application has to boot without it.
       @load_error = e
