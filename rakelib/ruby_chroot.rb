@@ -1,0 +1,96 @@
+# frozen_string_literal: true
+
+require_relative "debian_chroot"
+
+# A Debian with one of the Rubies that the gem is tested with and precompiled for, and with this tree in it.
+class RubyChroot < DebianChroot
+  # What compiling and the quick specs take.
+  PACKAGES = %w[gcc libc6-dev make libclang-dev ruby-dev git rake rake-compiler ruby-rspec ruby-msgpack
+                ruby-async].freeze
+  TREE = "/tree"
+
+  attr_reader :minor
+
+  # @param minor [String] of Ruby
+  # @param suite [String] the suite of Debian that has it
+  # @param experimental [Boolean] whether that suite has it in experimental alone
+  # @param rb_sys [String] the package
+  # @param name [String] of the folder
+  def initialize(minor, suite, experimental: false, rb_sys: "ruby-rb-sys", name: suite)
+    super(suite, name:)
+    @minor = minor
+    @experimental = experimental
+    @rb_sys = rb_sys
+  end
+
+  ALL = [
+    # Debian 12 has no package of rb_sys; that of Debian 13 is plain Ruby.
+    new("3.1", "bookworm", rb_sys: "ruby-rb-sys/trixie"),
+    new("3.3", "trixie"),
+    new("3.4", "unstable", experimental: true)
+  ].freeze
+
+  # @return [Array<RubyChroot>] those that RUBIES names, or all
+  def self.chosen
+    minors = ENV.fetch("RUBIES", "").split(",")
+    unknown = minors - ALL.map(&:minor)
+    raise ArgumentError, "RUBIES: there is #{ALL.map(&:minor).join(", ")}, not #{unknown.join(", ")}" if unknown.any?
+
+    minors.empty? ? ALL : ALL.select { |chroot| minors.include?(chroot.minor) }
+  end
+
+  # Sees to it that there is Ruby, what compiling and testing takes, and this tree as it is now.
+  def prepare
+    create
+    add_suite(@rb_sys[%r{/(.+)}, 1]) if @rb_sys.include?("/")
+    install_ruby(*PACKAGES, @rb_sys)
+    # Debian's packages of extensions are for the suite's own Ruby.
+    run("sh", "-c", "ruby -e 'require %q(msgpack)' 2>/dev/null || ruby -S gem install --no-document msgpack")
+    copy_tree(TREE)
+  end
+
+  # @return [RubyChroot] a new one that has Ruby, and neither this tree nor a compiler
+  def bare
+    self.class.new(minor, @suite, experimental: @experimental, name: "#{@suite}-bare").tap do |chroot|
+      chroot.remove
+      chroot.create
+      chroot.install_ruby
+    end
+  end
+
+  # @param packages [Array<String>] what to install besides
+  def install_ruby(*packages)
+    install("ruby", *packages)
+    return unless @experimental
+
+    add_suite("experimental")
+    install("ruby#{minor}/experimental", *("ruby#{minor}-dev/experimental" if packages.include?("ruby-dev")))
+    run("ln", "-sf", "/usr/bin/ruby#{minor}", "/usr/local/bin/ruby")
+  end
+
+  # Runs tasks of this tree's Rakefile with the Rust of this machine.
+  #
+  # @param env [Hash{String => String}] variables to set
+  # @param mounts [Hash{String => String}] see {DebianChroot#run}
+  def rake(*tasks, env: {}, mounts: {})
+    path = [*env["PATH"], "/opt/rust/bin", VARIABLES.fetch("PATH")].join(":")
+    # All chroots share the crates that are compiled already. RUBY_VERSION tells Cargo which ones are Ruby's business:
+    # to Cargo, the paths are the same.
+    variables = { **env, "PATH" => path, "CARGO_HOME" => "/opt/cargo", "CARGO_TARGET_DIR" => "/target",
+                         "CARGO_NET_OFFLINE" => "true", "RUBY_VERSION" => minor }
+    run("ruby", "-S", "rake", *tasks, chdir: TREE, env: variables, mounts: { **rust, **mounts })
+  end
+
+  private
+
+  # @return [Hash{String => String}] see {DebianChroot#run}
+  def rust
+    # Here, where certificates and settings of the network are.
+    system("cargo", "fetch", "--quiet", "--locked") or raise "cargo fetch failed"
+    target = ENV.fetch("CARGO_TARGET_DIR") { File.join(FOLDER, "target") }
+    FileUtils.mkdir_p(target)
+    { "/opt/rust" => `rustc --print sysroot`.chomp,
+      "/opt/cargo" => ENV.fetch("CARGO_HOME") { File.join(Dir.home, ".cargo") },
+      "/target" => target }
+  end
+end
