@@ -12,7 +12,8 @@ Gem::Specification.new do |spec|
   # Made up, until there is a repository: `rake release:check` refuses to release with this one.
   spec.homepage = "https://repository.example/datadog-native-export"
   spec.license = "Apache-2.0"
-  spec.required_ruby_version = ">= 3.1"
+  # From the oldest to the newest that `rake matrix` runs.
+  spec.required_ruby_version = [">= 3.1", "< 4.0.dev"]
 
   spec.metadata = {
     "source_code_uri" => spec.homepage,
@@ -25,7 +26,7 @@ Gem::Specification.new do |spec|
   # Globs, not `git ls-files`: the gem is also built from archives, and where Git isn't installed.
   spec.files = Dir.chdir(__dir__) do
     Dir[
-      "Cargo.{toml,lock}", "src/**/*.rs", "ext/**/{Cargo.toml,extconf.rb,*.rs}",
+      "Cargo.{toml,lock}", "src/**/*.rs", "ext/**/{Cargo.toml,*.rb,*.rs}",
       "exe/*", "lib/**/*.rb", "sig/**/*.rbs",
       "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "THIRD-PARTY-NOTICES", "docs/*.{md,svg}",
       ".yardopts"

@@ -12,7 +12,8 @@ module NativeGem
   # `PLATFORM/MINOR/LIBRARY`
   LIBRARIES = "pkg/native"
   NAME = "datadog_native_export"
-  private_constant :GEMSPEC, :NAME
+  RUBIES = %w[3.1 3.2 3.3 3.4].freeze
+  private_constant :GEMSPEC, :NAME, :RUBIES
 
   class << self
     # Keeps the library that was compiled last, as that for this Ruby.
@@ -61,8 +62,10 @@ module NativeGem
       build(spec, stage)
     end
 
-    # Its bounds are those of the libraries: other Rubies get the source gem.
+    # Its bounds are those of the libraries: other Rubies get the source gem. Those in between get this one.
     def native_specification(platform, minors)
+      missing = RUBIES[RUBIES.index(minors.first)..RUBIES.index(minors.last)] - minors
+      warn "#{platform}: a Ruby #{missing.join(", ")} would get a gem without a library for it" if missing.any?
       specification.tap do |spec|
         spec.platform = platform
         spec.extensions = []

@@ -143,10 +143,12 @@ RSpec.describe "extconf.rb" do
     expect_missing(configure(ruby:), "it is for CRuby, and this is truffleruby")
   end
 
-  it "refuses a Ruby that is too old" do
+  it "refuses a Ruby that is older than the gem allows" do
+    gemspec = Gem::Specification.load(File.expand_path("../datadog-native-export.gemspec", __dir__))
+    oldest = gemspec.required_ruby_version.requirements.assoc(">=").last
     ruby = 'Object.send(:remove_const, :RUBY_VERSION); RUBY_VERSION = "3.0.7"'
 
-    expect_missing(configure(ruby:), "it is for Ruby 3.1 and newer, and this is 3.0.7")
+    expect_missing(configure(ruby:), "it is for Ruby #{oldest} and newer, and this is 3.0.7")
   end
 
   it "refuses another platform" do

@@ -54,16 +54,16 @@ RSpec.describe "the packaged gem" do
   before(:context) do
     @directory = Dir.mktmpdir
     @gem_home = File.join(@directory, "home")
-    gem_file = File.join(@directory, "datadog-native-export.gem")
+    @package_file = File.join(@directory, "datadog-native-export.gem")
     cargo = File.join(@directory, "cargo")
     copy_gem("rb_sys", @gem_home)
     write_cargo(cargo, File.join(root, "target/release"))
 
     gem = [Gem.ruby, "-S", "gem"]
-    run(isolated, *gem, "build", "datadog-native-export.gemspec", "-o", gem_file, chdir: root)
-    @package = Gem::Package.new(gem_file).spec
+    run(isolated, *gem, "build", "datadog-native-export.gemspec", "-o", @package_file, chdir: root)
+    @package = Gem::Package.new(@package_file).spec
     run(isolated.merge("GEM_HOME" => @gem_home, "CARGO" => cargo),
-        *gem, "install", "--local", "--no-document", gem_file, chdir: @directory)
+        *gem, "install", "--local", "--no-document", @package_file, chdir: @directory)
     @installed = File.join(@gem_home, "gems", @package.full_name)
   end
 
@@ -73,7 +73,7 @@ RSpec.describe "the packaged gem" do
     expect(@package.files).to all match(
       %r{\A(Cargo\.(toml|lock)
            |(ext/datadog_native_export/)?src/.+\.rs
-           |ext/datadog_native_export/(Cargo\.toml|extconf\.rb|build\.rs)
+           |ext/datadog_native_export/(Cargo\.toml|extconf\.rb|build\.rs|build/\w+\.rb)
            |exe/datadog-native-export
            |lib/.+\.rb
            |sig/.+\.rbs
@@ -105,6 +105,18 @@ RSpec.describe "the packaged gem" do
 
     expect(run(env, Gem.ruby, File.join(@gem_home, "bin/datadog-native-export"), "--help", chdir: @directory))
       .to match(/\Ausage: datadog-native-export doctor/)
+  end
+
+  it "installs without the extension where that isn't wanted" do
+    home = File.join(@directory, "without")
+    copy_gem("rb_sys", home)
+    env = isolated.merge("GEM_HOME" => home, "DD_NO_NATIVE_EXPORT_EXTENSION" => "1", "CARGO" => "false")
+    run(env, Gem.ruby, "-S", "gem", "install", "--local", "--no-document", @package_file, chdir: @directory)
+    used = isolated.merge("GEM_HOME" => home, "GEM_PATH" => home)
+    script = 'require "datadog/native_export"; puts Datadog::NativeExport.load_error.message'
+
+    expect(run(used, Gem.ruby, "-e", script, chdir: @directory)).to start_with("no native extension for ruby")
+    expect(Dir.glob("#{home}/gems/#{@package.full_name}/**/*.{so,bundle,o}")).to be_empty
   end
 
   it "exports a span to an agent" do

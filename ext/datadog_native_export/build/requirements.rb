@@ -94,12 +94,12 @@ module Build
 
     def package_cure(names)
       return if names.empty?
-      return [["To install it", "xcode-select --install"]] if RbConfig::CONFIG["host_os"].include?("darwin")
+      return [["Packages", "xcode-select --install"]] if RbConfig::CONFIG["host_os"].include?("darwin")
 
       manager = PACKAGES.keys.find { |program| Programs.find(program) }
-      return [["To install it, with your system's packages", NAMES.values_at(*names).join(", ")]] unless manager
+      return [["Packages of your system", NAMES.values_at(*names).join(", ")]] unless manager
 
-      [["To install it", "#{INSTALL.fetch(manager)} #{PACKAGES.fetch(manager).values_at(*names).join(" ")}"]]
+      [["Packages", "#{INSTALL.fetch(manager)} #{PACKAGES.fetch(manager).values_at(*names).join(" ")}"]]
     end
 
     def rust_cure
@@ -111,7 +111,7 @@ module Build
         else
           "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
         end
-      [["To have Rust (see https://rustup.rs)", command]]
+      [["Rust (see https://rustup.rs)", command]]
     end
   end
 end
