@@ -14,9 +14,9 @@ class RubyChroot < DebianChroot
   # @param minor [String] of Ruby
   # @param suite [String] the suite of Debian that has it
   # @param experimental [Boolean] whether that suite has it in experimental alone
-  # @param rb_sys [String] the package
+  # @param rb_sys [String] the suite that has a package of rb_sys
   # @param name [String] of the folder
-  def initialize(minor, suite, experimental: false, rb_sys: "ruby-rb-sys", name: suite)
+  def initialize(minor, suite, experimental: false, rb_sys: suite, name: suite)
     super(suite, name:)
     @minor = minor
     @experimental = experimental
@@ -24,8 +24,7 @@ class RubyChroot < DebianChroot
   end
 
   ALL = [
-    # Debian 12 has no package of rb_sys; that of Debian 13 is plain Ruby.
-    new("3.1", "bookworm", rb_sys: "ruby-rb-sys/trixie"),
+    new("3.1", "bookworm", rb_sys: "trixie"),
     new("3.3", "trixie"),
     new("3.4", "unstable", experimental: true)
   ].freeze
@@ -42,8 +41,8 @@ class RubyChroot < DebianChroot
   # Sees to it that there is Ruby, what compiling and testing takes, and this tree as it is now.
   def prepare
     create
-    add_suite(@rb_sys[%r{/(.+)}, 1]) if @rb_sys.include?("/")
-    install_ruby(*PACKAGES, @rb_sys)
+    install_ruby(*PACKAGES)
+    install_rb_sys
     # Debian's packages of extensions are for the suite's own Ruby.
     run("sh", "-c", "ruby -e 'require %q(msgpack)' 2>/dev/null || ruby -S gem install --no-document msgpack")
     copy_tree(TREE)
@@ -82,6 +81,16 @@ class RubyChroot < DebianChroot
   end
 
   private
+
+  def install_rb_sys
+    return install("ruby-rb-sys") if @rb_sys == @suite
+    return if installed?("ruby-rb-sys")
+
+    # The package is plain Ruby. If apt installed it, Ruby would come from that suite, too.
+    add_suite(@rb_sys)
+    run("sh", "-euc", "#{APT} update; cd /tmp; #{APT} download ruby-rb-sys/#{@rb_sys}; dpkg -i ruby-rb-sys_*.deb",
+        out: File::NULL)
+  end
 
   # @return [Hash{String => String}] see {DebianChroot#run}
   def rust
