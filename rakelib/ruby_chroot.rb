@@ -73,14 +73,16 @@ class RubyChroot < DebianChroot
   # @param mounts [Hash{String => String}] see {DebianChroot#run}
   def rake(*tasks, env: {}, mounts: {})
     path = [*env["PATH"], "/opt/rust/bin", VARIABLES.fetch("PATH")].join(":")
-    # All chroots share the crates that are compiled already. RUBY_VERSION tells Cargo which ones are Ruby's business:
-    # to Cargo, the paths are the same.
-    variables = { **env, "PATH" => path, "CARGO_HOME" => "/opt/cargo", "CARGO_TARGET_DIR" => "/target",
-                         "CARGO_NET_OFFLINE" => "true", "RUBY_VERSION" => minor }
+    # All chroots share the crates that are compiled already, with this machine, too: hence the same paths here and
+    # there, and no flags of rb_sys's own. To Cargo all Rubies are one, at one path; RUBY_VERSION tells it otherwise.
+    variables = { **env, "PATH" => path, "CARGO_HOME" => cargo_home, "CARGO_TARGET_DIR" => "/target",
+                         "CARGO_NET_OFFLINE" => "true", "RUBY_VERSION" => minor, "RB_SYS_GLOBAL_RUSTFLAGS" => "" }
     run("ruby", "-S", "rake", *tasks, chdir: TREE, env: variables, mounts: { **rust, **mounts })
   end
 
   private
+
+  def cargo_home = ENV.fetch("CARGO_HOME") { File.join(Dir.home, ".cargo") }
 
   def install_rb_sys
     return install("ruby-rb-sys") if @rb_sys == @suite
@@ -99,7 +101,7 @@ class RubyChroot < DebianChroot
     target = ENV.fetch("CARGO_TARGET_DIR") { File.join(FOLDER, "target") }
     FileUtils.mkdir_p(target)
     { "/opt/rust" => `rustc --print sysroot`.chomp,
-      "/opt/cargo" => ENV.fetch("CARGO_HOME") { File.join(Dir.home, ".cargo") },
+      cargo_home => cargo_home,
       "/target" => target }
   end
 end
