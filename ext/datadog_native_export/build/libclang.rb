@@ -23,7 +23,7 @@ module Build
         if path
           "none at LIBCLANG_PATH=#{path}" unless file?(path) || in?(path)
         elsif folders.none? { |folder| in?(folder) } && !bundled?
-          "no #{names.join(", ")} where bindgen looks, and LIBCLANG_PATH isn't set"
+          "none where bindgen looks, and LIBCLANG_PATH isn't set"
         end
       end
 
