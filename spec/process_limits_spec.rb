@@ -19,7 +19,10 @@ RSpec.describe "A process" do
 
   describe "that has no room for a thread" do
     # As another user, since there is no such limit for root.
-    before { skip "only root can become another user" unless Process.uid.zero? }
+    before do
+      skip "only root can become another user" unless Process.uid.zero?
+      skip "Ruby 3.3 hangs after a Thread.new that failed, without this gem, too" if RUBY_VERSION.start_with?("3.3.")
+    end
 
     let(:limited) { "Process.setrlimit(:NPROC, 1); Process::Sys.setgid(65_534); Process::Sys.setuid(65_534)" }
 
