@@ -58,7 +58,7 @@ RSpec.describe "Loggers" do
       logger.lines.pop
       began = now
       1_000.times { exporter.export(chunks) }
-      puts now - began < 0.5, threads
+      puts now - began < 5, threads
       began = now
       exporter.flush
       puts (now - began).between?(0.9, 5)
