@@ -41,6 +41,8 @@ class RubyChroot < DebianChroot
   # Sees to it that there is Ruby, what compiling and testing takes, and this tree as it is now.
   def prepare
     create
+    # Another task would take the tree away from the one that uses it. It is released at the end of the process.
+    @lock = File.open("#{root}.lock", File::CREAT | File::WRONLY).tap { |file| file.flock(File::LOCK_EX) }
     install_ruby(*PACKAGES)
     install_rb_sys
     # Debian's packages of extensions are for the suite's own Ruby.
