@@ -313,6 +313,14 @@ RSpec.describe "datadog-native-export doctor" do
         end
       end
     end
+
+    it "says which variable switches it off" do
+      report, = doctor(agent.url, DD_NO_NATIVE_EXPORT_EXTENSION: "1")
+
+      expect(check(report, "extension")).to include(
+        status: "failed", text: /DD_NO_NATIVE_EXPORT_EXTENSION=1/, cure: "Unset DD_NO_NATIVE_EXPORT_EXTENSION."
+      )
+    end
   end
 
   describe "within a process" do

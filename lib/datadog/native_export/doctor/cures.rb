@@ -69,7 +69,8 @@ module Datadog
           def of_load_error(message)
             build = "Run `gem pristine datadog-native-export`, or `rake compile` in a checkout, with Rust, a C " \
                     "compiler and libclang installed."
-            return "It was not compiled for this Ruby. #{build}" if message.match?(/cannot load such file/)
+            return "Unset #{Library::VARIABLE}." if message.include?("switches the native extension off")
+            return "It was not compiled for this Ruby. #{build}" if message.start_with?("no native extension")
 
             "It was compiled for another Ruby, C library or processor, or is broken. #{build} An image has to be " \
               "built with the Ruby and the system that it runs with."
