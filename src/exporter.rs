@@ -224,7 +224,7 @@ impl Exporter {
 }
 
 impl Drop for Exporter {
-    /// Posts a message and returns; what is queued is still sent.
+    /// Closes the queue and returns; what is queued is still sent.
     fn drop(&mut self) {
         if let Some(local) = self.local.get() {
             local.queue.close();

@@ -36,7 +36,6 @@ pub use config::Config;
 pub use exporter::Exporter;
 pub use process::{ProcessLocal, fork};
 pub use queue::{Interrupt, Waiter};
-pub use shutdown::FinalFlush;
 
 /// Prepares the process. Must be called when the library is loaded, before anything else of this
 /// crate, by a thread that may change the application's environment (in Ruby: that holds the GVL).

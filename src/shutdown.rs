@@ -22,7 +22,6 @@ fn used() -> &'static AtomicU64 {
 /// Sends what all exporters of this process have queued, exporters already freed included, in what
 /// is left of the longest of their shutdown timeouts.
 pub struct FinalFlush {
-    queues: Vec<Arc<Queue>>,
     waiters: Vec<Waiter>,
     began: Instant,
     limit: Duration,
@@ -31,13 +30,12 @@ pub struct FinalFlush {
 impl FinalFlush {
     /// Starts to send. Waiting is up to the caller.
     pub fn begin() -> Self {
-        let queues = Runtime::started().map(Runtime::queues).unwrap_or_default();
-        queues.iter().for_each(|queue| queue.hasten());
+        let queues = queues();
+        queues.iter().for_each(|queue| queue.note_ending());
         let limit = queues.iter().map(|queue| queue.shutdown_timeout()).max();
         let used_time = Duration::from_micros(used().load(Ordering::Relaxed));
         Self {
             waiters: queues.iter().map(Queue::flush).collect(),
-            queues,
             began: Instant::now(),
             limit: limit.unwrap_or_default().saturating_sub(used_time),
         }
@@ -52,20 +50,6 @@ impl FinalFlush {
     pub fn time_left(&self) -> Duration {
         self.limit.saturating_sub(self.began.elapsed())
     }
-
-    /// Returns the number of spans that are lost if the process ends now.
-    pub fn unsent(&self) -> u64 {
-        self.waiters.iter().map(Waiter::unsettled).sum()
-    }
-
-    /// Describes the spans that are lost if the process ends now, by exporter, except those that were
-    /// described before.
-    pub fn take_unsent_lines(&self) -> Vec<String> {
-        let queues = self.queues.iter();
-        queues
-            .filter_map(|queue| queue.take_unsent_line())
-            .collect()
-    }
 }
 
 impl Drop for FinalFlush {
@@ -75,6 +59,18 @@ impl Drop for FinalFlush {
     }
 }
 
+/// Describes the spans that are lost if the process ends now, by exporter, except those that were
+/// described before.
+pub fn take_unsent_lines() -> Vec<String> {
+    let queues = queues();
+    let lines = queues.iter().filter_map(|queue| queue.take_unsent_line());
+    lines.collect()
+}
+
+fn queues() -> Vec<Arc<Queue>> {
+    Runtime::started().map(Runtime::queues).unwrap_or_default()
+}
+
 /// Waits for what was exported after the first flush, at the last moment of the process. No logger
 /// is left by then to be told what is lost.
 pub fn at_process_end() {
@@ -82,7 +78,7 @@ pub fn at_process_end() {
     for waiter in flush.waiters() {
         waiter.wait(flush.time_left());
     }
-    for line in flush.take_unsent_lines() {
+    for line in take_unsent_lines() {
         eprintln!("datadog-native-export: {line}");
     }
 }

@@ -1,7 +1,7 @@
 //! Delivery of payloads to the agent, or to an OTLP collector.
 //!
-//! Payloads go through libdatadog's `TraceExporter`, which is what encodes them and sets the
-//! headers of a request; that is a requirement of this project. The exporter alone would repeat
+//! Payloads go through libdatadog's `TraceExporter`, which encodes them and sets the headers of a
+//! request, so that the agent's protocol stays libdatadog's matter. The exporter alone would repeat
 //! any failed request five times at fixed intervals, whatever failed, and could neither split a
 //! payload nor wait for an agent to come back. It takes its HTTP client as a type parameter,
 //! though, and so the delivery policy lives there: [`capability`] is that client, and

@@ -5,6 +5,7 @@
 //! encoders, and take the same way from then on: through the capability.
 
 use super::capability::AgentClient;
+use super::side_requests::TEST_SESSION_TOKEN;
 use crate::config::{Config, Otlp, OtlpProtocol};
 use crate::otel::otlp;
 use crate::span::SpanBytes;
@@ -15,9 +16,6 @@ use libdd_capabilities::http::HttpClientCapability;
 use libdd_trace_utils::otlp_encoder::{encode_otlp_json, encode_otlp_protobuf};
 use libdd_trace_utils::span::BytesData;
 use libdd_trace_utils::span::span_pool::PooledChunks;
-
-/// `ddapm-test-agent` tells tests apart by it.
-const TEST_SESSION_TOKEN: &str = "x-datadog-test-session-token";
 
 /// Sends chunks as one request. Called within [`Delivery::send`](super::attempts::Delivery::send).
 ///

@@ -149,7 +149,7 @@ impl Sender {
     /// Waits until the end of the exporter or of the process, when time is short, leaves no more of it
     /// for the agent's first answer.
     async fn end_of_patience(&self) {
-        self.queue.closing().await;
+        self.queue.ending().await;
         if self.config.stats {
             tokio::time::sleep(LAST_ANSWER).await;
         }

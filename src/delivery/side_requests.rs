@@ -29,7 +29,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 const STATS_PATH: &str = "/v0.6/stats";
-const TEST_SESSION_TOKEN: &str = "x-datadog-test-session-token";
+/// `ddapm-test-agent` tells tests apart by it.
+pub const TEST_SESSION_TOKEN: &str = "x-datadog-test-session-token";
 /// Requests that wait for their answer or to be repeated. Beyond this, new ones are lost.
 const MAX_PENDING: usize = 16;
 

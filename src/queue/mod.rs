@@ -69,7 +69,7 @@ pub struct Queue {
     /// Wakes the sender.
     work: Notify,
     /// Whether the exporter or the process is about to end.
-    closing: watch::Sender<bool>,
+    ending: watch::Sender<bool>,
     /// The descriptors that the sender needs, once it was started.
     descriptors: OnceLock<Arc<Descriptors>>,
     /// Whether the sender cannot be woken any more.
@@ -133,7 +133,7 @@ impl Queue {
             has_statistics: config.stats,
             state: Mutex::default(),
             work: Notify::new(),
-            closing: watch::Sender::new(false),
+            ending: watch::Sender::new(false),
             descriptors: OnceLock::new(),
             has_lost_sender: AtomicBool::new(false),
             has_lines: AtomicBool::new(false),
@@ -163,22 +163,22 @@ impl Queue {
     /// Takes no more chunks. The sender ends once the queue is empty.
     pub fn close(&self) {
         self.lock().closing = true;
-        self.hasten();
+        self.note_ending();
         self.wake_sender(|queue| queue.work.notify_one());
     }
 
     /// Notes that the process or the exporter is about to end, so that nothing is sent later than it
     /// has to be.
-    pub fn hasten(&self) {
+    pub fn note_ending(&self) {
         self.wake_sender(|queue| {
-            queue.closing.send_replace(true);
+            queue.ending.send_replace(true);
         });
     }
 
     /// Waits until the process or the exporter is about to end.
-    pub async fn closing(&self) {
+    pub async fn ending(&self) {
         // Fails only if the sender of the channel is gone, which `self` owns.
-        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+        let _ = self.ending.subscribe().wait_for(|ending| *ending).await;
     }
 
     pub fn shutdown_timeout(&self) -> Duration {

@@ -61,6 +61,7 @@ impl Queue {
         for chunk in chunks {
             let mut together = taken_size;
             together += chunk.size;
+            // Once a chunk is lost those after it are, too, so that what arrives of a list is its beginning.
             if lost.is_empty() && self.when_full == WhenFull::DropOldest {
                 self.make_room(&mut state, together, &mut evicted);
             }

@@ -9,16 +9,17 @@ use std::time::Duration;
 pub enum Loss {
     /// The queue's bound in spans or bytes was reached.
     QueueFull,
-    /// A single chunk is larger than the agent accepts.
+    /// A single chunk, or a request by OTLP, is larger than the receiver accepts.
     TooLarge,
-    /// The agent answered that it does not take the payload, or was still failing at the end of
-    /// the retries.
+    /// The receiver answered that it does not take the payload, or these spans of it, or was still
+    /// failing at the end of the retries.
     Refused,
     /// No answer came: the connection failed or timed out.
     Unreachable,
     /// The exporter had been shut down.
     Closed,
-    /// A defect of the exporter itself.
+    /// There can be no thread, the application has closed the sender's descriptors, or the exporter
+    /// has a defect.
     Internal,
     /// The trace can't be sent: one of its spans has no usable id, for instance.
     Invalid,

@@ -263,7 +263,7 @@ fn events_do_not_wait_longer_than_a_second_for_the_agent_to_say_so() {
 
 #[test]
 fn events_do_not_wait_at_the_end_of_the_exporter_or_the_process() {
-    let ends: [fn(&Queue); 2] = [Queue::close, |queue| queue.hasten()];
+    let ends: [fn(&Queue); 2] = [Queue::close, |queue| queue.note_ending()];
     for end in ends {
         let (typed, took) = first_events(Script::Hang, |_| (), end);
         assert_eq!((typed, took.as_millis()), (false, 100));

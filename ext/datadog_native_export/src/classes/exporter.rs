@@ -1,5 +1,5 @@
-//! `Datadog::NativeExport::Exporter`: the options, and waiting for the pipeline.
-//! `lib/datadog/native_export/exporter.rb` also checks options and makes Responses.
+//! `Datadog::NativeExport::Exporter`: waiting for the pipeline, and the options, which
+//! `lib/datadog/native_export/configuration.rb` has checked for all but what the pipeline alone can tell.
 
 use super::trace_chunks::TraceChunks;
 use crate::errors::{Failure, MODULE, closed, configuration, error};
@@ -12,7 +12,7 @@ use magnus::{
     Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
     TypedData, Value, function, method,
 };
-use pipeline::FinalFlush;
+use pipeline::shutdown::{self, FinalFlush};
 use pipeline::config::{
     AgentUrl, Application, Config, HeaderMap, HeaderText, Otlp, OtlpUrl, RuntimeId, Tracer,
     WhenFull, add_header,
@@ -282,10 +282,10 @@ impl Exporter {
     }
 
     /// Returns the outcomes of requests since the last call: the status of the answer or nil, the reason for which it
-    /// was no success or nil, the number of chunks, of spans and of bytes, and the seconds it took.
-    fn take_outcomes(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
-        let outcomes = this.get(ruby)?.take_requests();
-        Ok(ruby.ary_from_iter(outcomes.into_iter().map(|outcome| {
+    /// was no success or nil, and the number of chunks.
+    fn take_requests(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
+        let requests = this.get(ruby)?.take_requests();
+        Ok(ruby.ary_from_iter(requests.into_iter().map(|outcome| {
             let loss = match outcome.status {
                 None => Some(Loss::Unreachable),
                 Some(200..300) => None,
@@ -296,9 +296,6 @@ impl Exporter {
                 outcome.status,
                 loss.map(|loss| ruby.to_symbol(loss.name())),
                 outcome.chunks,
-                outcome.spans,
-                outcome.bytes,
-                outcome.duration.as_secs_f64(),
             )
         })))
     }
@@ -368,7 +365,7 @@ fn flush_all() -> Result<(), Error> {
 
 /// Returns lines that describe what is lost if the process ends now, except what was described before.
 fn take_unsent_lines(ruby: &Ruby) -> RArray {
-    lines(ruby, FinalFlush::begin().take_unsent_lines())
+    lines(ruby, shutdown::take_unsent_lines())
 }
 
 fn lines(ruby: &Ruby, lines: impl IntoIterator<Item = String>) -> RArray {
@@ -385,7 +382,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     class.define_private_method("shutdown_and_wait", method!(Exporter::shutdown_and_wait, 1))?;
     class.define_private_method("take_lines", method!(Exporter::take_lines, 0))?;
     class.define_private_method("take_unsent_line", method!(Exporter::take_unsent_line, 0))?;
-    class.define_private_method("take_outcomes", method!(Exporter::take_outcomes, 0))?;
+    class.define_private_method("take_requests", method!(Exporter::take_requests, 0))?;
     class.define_method("export", method!(Exporter::export, 1))?;
     class.define_method("closed?", method!(Exporter::is_closed, 0))?;
     class.define_private_method("address", method!(Exporter::address, 0))?;

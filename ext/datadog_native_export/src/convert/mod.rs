@@ -11,7 +11,8 @@ pub mod text;
 mod times;
 
 use crate::errors::{Failure, Kind};
-use magnus::Ruby;
+use magnus::value::ReprValue;
+use magnus::{RArray, Ruby, Value};
 use pipeline::span::LeftOut;
 use text::Texts;
 
@@ -108,4 +109,33 @@ impl<'a> Lowering<'a> {
             Err(reason) => self.left_out(reason).map(|()| None),
         }
     }
+}
+
+/// Lowers the elements of an Array, or none for nil, and does without those that can't be sent.
+///
+/// # Errors
+/// As [`Lowering::left_out`].
+#[inline]
+pub fn each_of<'l, T: AsMut<Lowering<'l>>>(
+    this: &mut T,
+    list: Value,
+    field: &str,
+    mut lower: impl FnMut(&mut T, Value) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if list.is_nil() {
+        return Ok(());
+    }
+    let Some(array) = RArray::from_value(list) else {
+        let reason = Failure::wrong_class(field, "Array", list);
+        return this.as_mut().left_out(reason);
+    };
+    let mut index = 0;
+    // The length is asked for each time: an element may call Ruby code, which may change the Array.
+    while index < array.len() {
+        let lowered = lower(this, array.entry(index as isize)?);
+        let lowered = lowered.map_err(|failure| failure.within(&format!("{field}[{index}].")));
+        this.as_mut().or_left_out(lowered)?;
+        index += 1;
+    }
+    Ok(())
 }

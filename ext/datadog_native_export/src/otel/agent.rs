@@ -97,7 +97,7 @@ impl SpanLowering<'_> {
     }
 
     fn links(&mut self, links: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
-        self.each_of(links, "links", |this, link| {
+        crate::convert::each_of(self, links, "links", |this, link| {
             lowered.span_links.push(this.link(link)?);
             Ok(())
         })

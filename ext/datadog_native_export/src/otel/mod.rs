@@ -13,11 +13,11 @@ pub use batch::lower;
 pub use span_data::Readers;
 
 use crate::convert::events::Moment;
-use crate::convert::{Lowering, numbers};
+use crate::convert::{Lowering, each_of, numbers};
 use crate::errors::Failure;
 use libdd_tinybytes::BytesString;
+use magnus::Value;
 use magnus::value::ReprValue;
-use magnus::{RArray, Value};
 use pipeline::otel::Kind;
 use pipeline::span::SpanBytes;
 use span_data::{SpanData, Structs};
@@ -62,6 +62,12 @@ struct SpanLowering<'a> {
     target: Target,
     for_agent: agent::Known,
     for_otlp: otlp::Known,
+}
+
+impl<'a> AsMut<Lowering<'a>> for SpanLowering<'a> {
+    fn as_mut(&mut self) -> &mut Lowering<'a> {
+        &mut self.lowering
+    }
 }
 
 impl<'a> SpanLowering<'a> {
@@ -155,38 +161,15 @@ impl<'a> SpanLowering<'a> {
     }
 
     fn events(&mut self, events: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
-        self.each_of(events, "events", |this, event| {
+        each_of(self, events, "events", |this, event| {
             let Some([name, time, attributes]) = this.structs.event.read(event) else {
                 let class = "OpenTelemetry::SDK::Trace::Event";
-                return Err(Failure::wrong_class("events", class, event));
+                return Err(Failure::wrong_class("event", class, event));
             };
             let time = Moment::Nanoseconds(time);
             let event = this.lowering.event(name, time, attributes)?;
             lowered.span_events.push(event);
             Ok(())
         })
-    }
-
-    fn each_of(
-        &mut self,
-        list: Value,
-        field: &str,
-        mut lower: impl FnMut(&mut Self, Value) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        if list.is_nil() {
-            return Ok(());
-        }
-        let Some(array) = RArray::from_value(list) else {
-            let reason = Failure::wrong_class(field, "Array", list);
-            return self.lowering.left_out(reason);
-        };
-        let mut index = 0;
-        while index < array.len() {
-            let lowered = lower(self, array.entry(index as isize)?);
-            let lowered = lowered.map_err(|failure| failure.within(&format!("{field}[{index}].")));
-            self.lowering.or_left_out(lowered)?;
-            index += 1;
-        }
-        Ok(())
     }
 }

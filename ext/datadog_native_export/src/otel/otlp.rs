@@ -126,7 +126,7 @@ impl SpanLowering<'_> {
 
     fn proto_links(&mut self, links: Value) -> Result<Vec<Link>, Failure> {
         let mut lowered = Vec::new();
-        self.each_of(links, "links", |this, link| {
+        crate::convert::each_of(self, links, "links", |this, link| {
             lowered.push(this.proto_link(link)?);
             Ok(())
         })?;

@@ -7,7 +7,7 @@ pub use tracer_span::Readers;
 
 use crate::convert::events::Moment;
 use crate::convert::links::Link;
-use crate::convert::{Lowering, Policy, numbers};
+use crate::convert::{Lowering, Policy, each_of, numbers};
 use crate::errors::{Failure, Kind};
 use crate::ruby::{same_object, values_from};
 use crate::scratch::Scratch;
@@ -62,6 +62,12 @@ struct TraceLowering<'a> {
     readers: &'a mut Readers,
     /// The id of the trace, once its first span was read, and the Integer that it was read from, which spans share.
     trace_id: Option<(Value, u128)>,
+}
+
+impl<'a> AsMut<Lowering<'a>> for TraceLowering<'a> {
+    fn as_mut(&mut self) -> &mut Lowering<'a> {
+        &mut self.lowering
+    }
 }
 
 impl TraceLowering<'_> {
@@ -199,11 +205,11 @@ impl TraceLowering<'_> {
     }
 
     fn links(&mut self, links: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
-        self.each_of(links, "links", |trace, link| {
+        each_of(self, links, "links", |trace, link| {
             let Some([trace_id, span_id, attributes, tracestate, flags]) =
                 trace.readers.link.read(link)
             else {
-                return Err(Failure::wrong_class("links", "a tracer's link", link));
+                return Err(Failure::wrong_class("link", "a tracer's link", link));
             };
             let link = Link {
                 trace_id,
@@ -218,36 +224,13 @@ impl TraceLowering<'_> {
     }
 
     fn events(&mut self, events: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
-        self.each_of(events, "events", |trace, event| {
+        each_of(self, events, "events", |trace, event| {
             let Some([name, time, attributes]) = trace.readers.event.read(event) else {
-                return Err(Failure::wrong_class("events", "a tracer's event", event));
+                return Err(Failure::wrong_class("event", "a tracer's event", event));
             };
             let event = trace.lowering.event(name, Moment::Any(time), attributes)?;
             lowered.span_events.push(event);
             Ok(())
         })
-    }
-
-    #[inline]
-    fn each_of(
-        &mut self,
-        list: Value,
-        field: &str,
-        mut lower: impl FnMut(&mut Self, Value) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        if list.is_nil() {
-            return Ok(());
-        }
-        let Some(array) = RArray::from_value(list) else {
-            let reason = Failure::wrong_class(field, "Array", list);
-            return self.lowering.left_out(reason);
-        };
-        let mut index = 0;
-        while index < array.len() {
-            let lowered = lower(self, array.entry(index as isize)?);
-            self.lowering.or_left_out(lowered)?;
-            index += 1;
-        }
-        Ok(())
     }
 }

@@ -107,8 +107,8 @@ module Datadog
 
         # The sampler takes the agent's rates from the last one.
         def outcomes(exporter, stats)
-          taken = exporter.__send__(:take_outcomes)
-          outcomes = taken.map { |status, loss, chunks, *| outcome(status, loss, chunks, stats) }
+          taken = exporter.__send__(:take_requests)
+          outcomes = taken.map { |status, loss, chunks| outcome(status, loss, chunks, stats) }
           outcomes.reject(&:ok?) + outcomes.select(&:ok?)
         end
 
