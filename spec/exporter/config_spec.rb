@@ -82,7 +82,7 @@ RSpec.describe Datadog::NativeExport::Exporter, "#config" do
     )
   end
 
-  it "refuses options that there are not" do
+  it "refuses options that there are not", :untyped do
     expect { config(agent_ulr: "x") }.to raise_error(ArgumentError, /unknown options: :agent_ulr/)
   end
 

@@ -41,22 +41,29 @@ RSpec.describe Datadog::NativeExport::Exporter, "receiver" do
   {
     { otlp_endpoint: "collector:4318" } => %r{otlp_endpoint: expected http\(s\)://host:port/path, got "collector:4318"},
     { otlp_endpoint: "unix:///run/collector" } => /otlp_endpoint: expected http/,
-    { otlp_endpoint: 4318 } => /otlp_endpoint: expected a String, got 4318/,
     { otlp_endpoint: "http://user:secret@collector" } => %r{got "http://…@collector": user names},
     { otlp_endpoint: collector, otlp_protocol: "grpc" } => %r{otlp_protocol: gRPC is not .* "http/protobuf"},
     { otlp_endpoint: collector, otlp_protocol: "http" } => %r{otlp_protocol: expected "http/protobuf" or "http/json"},
-    { otlp_endpoint: collector, otlp_headers: "a=b" } => /otlp_headers: expected a Hash of Strings, got a String/,
     { otlp_endpoint: collector, otlp_headers: { "a" => "b\n" } } => /otlp_headers: "a": expected printable ASCII/,
     { otlp_endpoint: collector, otlp_timeout: 0 } => /otlp_timeout: expected a positive number of seconds/,
     { otlp_headers: { "a" => "b" } } => /otlp_headers: has no effect without otlp_endpoint/,
     { otlp_endpoint: collector, agent_url: "http://a" } =>
       /agent_url and otlp_endpoint can't both be set: spans go to one/,
     { otlp_endpoint: collector, stats: true } => /stats and otlp_endpoint can't both be set: OTLP collectors take no/,
-    { stats: true, client_computed_stats: true } => /stats and client_computed_stats can't both be set: statistics are/,
+    { stats: true, client_computed_stats: true } => /stats and client_computed_stats can't both be set: statistics are/
+  }.each do |options, message|
+    it "refuses #{options}" do
+      expect { build(**options) }.to raise_error(Datadog::NativeExport::ConfigurationError, message)
+    end
+  end
+
+  {
+    { otlp_endpoint: 4318 } => /otlp_endpoint: expected a String, got 4318/,
+    { otlp_endpoint: collector, otlp_headers: "a=b" } => /otlp_headers: expected a Hash of Strings, got a String/,
     { stats: "yes" } => /stats: expected one of true, false, got "yes"/,
     { service: 1 } => /service: expected a String, got 1/
   }.each do |options, message|
-    it "refuses #{options}" do
+    it "refuses #{options}, which is of a wrong class", :untyped do
       expect { build(**options) }.to raise_error(Datadog::NativeExport::ConfigurationError, message)
     end
   end

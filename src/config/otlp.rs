@@ -33,8 +33,10 @@ impl OtlpUrl {
         self.0.as_str()
     }
 
+    /// Returns the URL as it was given, a slash at its end included: the trace exporter's requests go
+    /// there, and are recognised by it.
     pub(crate) fn uri(&self) -> Uri {
-        self.0.join("")
+        self.as_str().parse().unwrap_or_else(|_| self.0.join(""))
     }
 
     pub(super) fn base(&self) -> &AgentUrl {
@@ -95,8 +97,14 @@ mod tests {
 
     #[test]
     fn a_url_is_one_of_http_and_kept_as_it_is() {
-        let url = OtlpUrl::parse("https://collector:4318/v1/traces").unwrap();
-        assert_eq!(url.as_str(), "https://collector:4318/v1/traces");
+        for text in [
+            "https://collector:4318/v1/traces",
+            "http://collector/v1/traces/",
+        ] {
+            let url = OtlpUrl::parse(text).unwrap();
+            assert_eq!(url.as_str(), text);
+            assert_eq!(url.uri().to_string(), text);
+        }
         for url in ["unix:///run/collector.socket", "collector:4318", "http://"] {
             let error = OtlpUrl::parse(url).expect_err(url);
             assert!(

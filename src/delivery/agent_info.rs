@@ -84,12 +84,17 @@ impl AgentInfo {
         known_info::show(&info).await;
     }
 
+    /// Has nobody wait for the first answer any more.
+    pub fn wait_no_more(&self) {
+        self.found.send_modify(|found| found.has_asked = true);
+    }
+
     /// Waits for the end of the first request, at most [`FIRST_ANSWER`]. Later calls don't wait.
     pub async fn first_answer(&self) {
         let mut found = self.found.subscribe();
         let answered = found.wait_for(|found| found.has_asked);
         if tokio::time::timeout(FIRST_ANSWER, answered).await.is_err() {
-            self.found.send_modify(|found| found.has_asked = true);
+            self.wait_no_more();
         }
     }
 

@@ -27,7 +27,7 @@ use super::breaker::{Breaker, Permit};
 use super::capability::DELIVERY;
 use super::deadline::Deadline;
 use super::failure;
-use super::http_client::{Body, BoxFuture, HttpClient, read_body};
+use super::http_client::{Body, BoxFuture, HttpClient, NoAnswer, read_body};
 use super::late_answer::LateAnswer;
 use super::partial_success::partial_success;
 use super::payload::{self, Part};
@@ -98,7 +98,7 @@ impl Delivery {
                 Some(error) => outcome.failures.push(Failure {
                     spans: self.count.spans,
                     loss: Loss::Internal,
-                    detail: error.to_string(),
+                    detail: failure::shown(&self.config, &error.to_string()),
                     answer: None,
                 }),
                 None => outcome.sampled_out = self.count,
@@ -282,7 +282,12 @@ impl Delivery {
         let request = part.request.clone();
         // A name cannot be looked up where no thread can be had: the HTTP library panics then.
         let request = async move { panics::caught_in(http.send(request)).await };
-        let mut request: BoxFuture<_> = Box::pin(async { request.await.flatten() });
+        let mut request: BoxFuture<_> = Box::pin(async {
+            request
+                .await
+                .map_err(NoAnswer::before_it_was_sent)
+                .flatten()
+        });
         let mut head = tokio::select! {
             biased;
             head = late.accepting_head() => return Ok(self.read(part, head, late.began, limit).await),
@@ -294,9 +299,9 @@ impl Delivery {
         }
         match head {
             Ok(Ok(head)) => Ok(self.read(part, head, began, limit).await),
-            Ok(Err(cause)) => {
+            Ok(Err(no_answer)) => {
                 self.note_request(part, None, began);
-                Err(cause)
+                Err(no_answer.cause)
             }
             Err(_) => {
                 self.note_request(part, None, began);

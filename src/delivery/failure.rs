@@ -74,7 +74,7 @@ pub fn silence(config: &Config, cause: &str) -> String {
     )
 }
 
-/// Returns what may be shown of a text in an answer.
-fn shown(config: &Config, text: &str) -> String {
+/// Returns what may be shown of a text that may repeat what an answer said.
+pub fn shown(config: &Config, text: &str) -> String {
     printable(&config.redact(text), SHOWN_CHARS)
 }

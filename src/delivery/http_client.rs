@@ -19,11 +19,28 @@ pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+/// Why a request got no answer.
+#[derive(Debug, PartialEq)]
+pub struct NoAnswer {
+    pub cause: String,
+    /// Whether a connection was made, so that the receiver may have got the request.
+    pub may_have_arrived: bool,
+}
+
+impl NoAnswer {
+    pub fn before_it_was_sent(cause: String) -> Self {
+        Self {
+            cause,
+            may_have_arrived: false,
+        }
+    }
+}
+
 /// Makes HTTP requests.
 pub trait HttpClient: Send + Sync {
     /// Sends a request. Resolves to the head of its answer, whose body is still to be read, or to
     /// why there is none.
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, String>>;
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, NoAnswer>>;
 }
 
 /// libdatadog's client: hyper, with its connector for TCP, TLS and Unix sockets.
@@ -36,10 +53,13 @@ impl AgentConnections {
 }
 
 impl HttpClient for AgentConnections {
-    fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, String>> {
+    fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, NoAnswer>> {
         let answer = self.0.request(request.map(Body::from_bytes));
         Box::pin(async {
-            let answer = answer.await.map_err(|error| with_sources(&error))?;
+            let answer = answer.await.map_err(|error| NoAnswer {
+                cause: with_sources(&error),
+                may_have_arrived: !error.is_connect(),
+            })?;
             Ok(http_common::into_response(answer))
         })
     }
@@ -142,7 +162,7 @@ pub mod tests {
     }
 
     impl HttpClient for ScriptedClient {
-        fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, String>> {
+        fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, NoAnswer>> {
             let accepted = Script::Answer(200, "{}");
             let (script, requests, after) = match request.uri().path() {
                 "/info" => (&self.info, &self.info_requests, Script::Answer(404, "")),
@@ -155,7 +175,7 @@ pub mod tests {
         }
     }
 
-    async fn play(step: Script) -> Result<Response<Body>, String> {
+    async fn play(step: Script) -> Result<Response<Body>, NoAnswer> {
         let answer = |status, body| {
             let answer = Response::builder().status(status).body(body);
             Ok(answer.unwrap())
@@ -188,7 +208,10 @@ pub mod tests {
             }
             Script::LateFailure(time) => {
                 tokio::time::sleep(time).await;
-                Err("reset".into())
+                Err(NoAnswer {
+                    cause: "reset".into(),
+                    may_have_arrived: true,
+                })
             }
             Script::Stalled(status, part) => {
                 let (sender, body) = Body::channel();
@@ -207,7 +230,7 @@ pub mod tests {
                 let body = Limited::new(body, part.len()).map_err(std::io::Error::other);
                 answer(status, Body::boxed(body))
             }
-            Script::Fail(cause) => Err(cause.into()),
+            Script::Fail(cause) => Err(NoAnswer::before_it_was_sent(cause.into())),
             Script::Hang => std::future::pending().await,
             Script::Panic(message) => panic!("{message}"),
         }

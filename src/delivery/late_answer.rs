@@ -1,13 +1,13 @@
 //! Answers that come after the attempt has been given up.
 
-use super::http_client::{Body, BoxFuture};
+use super::http_client::{Body, BoxFuture, NoAnswer};
 use http::Response;
 use std::future::pending;
 use tokio::time::Instant;
 
 /// A request that timed out, whose answer may still come.
 pub struct LateAnswer {
-    pub request: Option<BoxFuture<Result<Response<Body>, String>>>,
+    pub request: Option<BoxFuture<Result<Response<Body>, NoAnswer>>>,
     pub began: Instant,
 }
 

@@ -20,8 +20,12 @@ pub fn partial_success(answer: &Response<Bytes>, spans: usize) -> Option<Partial
     let content_type = answer.headers().get(CONTENT_TYPE);
     let is_json = content_type.is_some_and(|content_type| {
         let content_type = content_type.to_str().unwrap_or_default();
-        content_type.starts_with("application/json")
+        content_type
+            .to_ascii_lowercase()
+            .starts_with("application/json")
     });
+    // Which is no way for the protobuf message to begin.
+    let is_json = is_json || answer.body().first() == Some(&b'{');
     let found = match is_json {
         true => of_json(answer.body()),
         false => {
@@ -40,13 +44,15 @@ pub fn partial_success(answer: &Response<Bytes>, spans: usize) -> Option<Partial
 /// JSON of protobuf messages writes 64-bit numbers as text and may write them as numbers.
 fn of_json(body: &Bytes) -> Option<ExportTracePartialSuccess> {
     let answer: Value = serde_json::from_slice(body).ok()?;
-    let partial = answer.get("partialSuccess")?;
-    let rejected = partial.get("rejectedSpans")?;
+    let either = |of: &Value, names: [&str; 2]| names.iter().find_map(|name| of.get(name)).cloned();
+    let partial = either(&answer, ["partialSuccess", "partial_success"])?;
+    let rejected = either(&partial, ["rejectedSpans", "rejected_spans"])?;
     let rejected_spans = match rejected.as_str() {
         Some(digits) => digits.parse().ok()?,
         None => rejected.as_i64()?,
     };
-    let message = partial.get("errorMessage").and_then(Value::as_str);
+    let message = either(&partial, ["errorMessage", "error_message"]);
+    let message = message.as_ref().and_then(Value::as_str);
     Some(ExportTracePartialSuccess {
         rejected_spans,
         error_message: message.unwrap_or_default().to_owned(),
@@ -82,8 +88,14 @@ mod tests {
             let body = format!(
                 r#"{{"partialSuccess":{{"rejectedSpans":{number},"errorMessage":"too old"}}}}"#
             );
-            let found = rejected("application/json; charset=utf-8", body);
-            assert_eq!(found, Some((3, "too old".into())));
+            for content_type in [
+                "application/json; charset=utf-8",
+                "Application/JSON",
+                "text/plain",
+            ] {
+                let found = rejected(content_type, body.clone());
+                assert_eq!(found, Some((3, "too old".into())));
+            }
         }
     }
 

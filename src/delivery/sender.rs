@@ -94,6 +94,7 @@ impl Sender {
         // Payloads wait for their retries side by side; the breaker lets one at a time to the agent.
         let mut deliveries = JoinSet::new();
         while let Some(work) = self.queue.due().await {
+            while deliveries.try_join_next().is_some() {}
             if let Work::Statistics(number) = work {
                 let flush = self.queue.statistics_flush(number);
                 deliveries.spawn(self.clone().flush_statistics(exporter.clone(), flush));
@@ -102,7 +103,6 @@ impl Sender {
             self.breaker.ready().await;
             #[cfg(test)]
             assert_ne!(self.config.tracer.language.as_str(), "panic");
-            while deliveries.try_join_next().is_some() {}
             let Some(payload) = self.queue.take() else {
                 continue;
             };
@@ -141,7 +141,7 @@ impl Sender {
         if self.config.stats || asks_for_events {
             tokio::select! {
                 () = self.info.first_answer() => {}
-                () = self.end_of_patience() => {}
+                () = self.end_of_patience() => self.info.wait_no_more(),
             }
         }
     }
@@ -164,9 +164,10 @@ impl Sender {
         assert_ne!(chunks[0][0].name, "panic");
         let mut chunks = span::pool().wrap_chunks(chunks);
         let all = Count::from(payload.size());
+        // What the SDK exports it has sampled.
         let sampled_out = match self.config.otlp {
-            Some(_) => span::drop_unsampled(&mut chunks),
-            None => Count::default(),
+            Some(_) if !otlp::are_carried(&chunks) => span::drop_unsampled(&mut chunks),
+            _ => Count::default(),
         };
         if self.config.stats {
             self.info.show().await;
@@ -216,6 +217,9 @@ impl Sender {
                 let typed_events = typed_events.unwrap_or_else(|| self.info.span_events());
                 for chunk in &mut *chunks {
                     span::prepare(chunk, typed_events);
+                    if self.config.stats {
+                        chunk.iter_mut().for_each(span::limit_duration);
+                    }
                 }
             }
         }
@@ -227,8 +231,12 @@ impl Sender {
             let bytes = span::encoded_len(chunk);
             if bytes > AGENT_MAX_BYTES {
                 let spans = size.spans;
+                let accepting = match self.config.otlp {
+                    Some(_) => "at most",
+                    None => "the agent accepts",
+                };
                 return Err(format!(
-                    "a trace of {spans} spans takes {bytes} bytes, the agent accepts {AGENT_MAX_BYTES}"
+                    "a trace of {spans} spans takes {bytes} bytes, {accepting} {AGENT_MAX_BYTES}"
                 ));
             }
         }

@@ -15,7 +15,7 @@
 use super::answer::{may_succeed_later, retry_after};
 use super::backoff::Backoff;
 use super::failure;
-use super::http_client::{HttpClient, read_body};
+use super::http_client::{HttpClient, NoAnswer, read_body};
 use crate::config::Config;
 use crate::process::panics;
 use crate::queue::Queue;
@@ -85,7 +85,8 @@ impl SideRequests {
         }
         if !request.uri().path().ends_with(STATS_PATH) {
             let answer = self.send(request).await;
-            return answer.map_err(|cause| HttpError::Other(io::Error::other(cause).into()));
+            return answer
+                .map_err(|no_answer| HttpError::Other(io::Error::other(no_answer.cause).into()));
         }
         self.queue.statistics_begin();
         match self.begin() {
@@ -123,15 +124,19 @@ impl SideRequests {
     }
 
     /// Makes a request once.
-    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, String> {
+    async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, NoAnswer> {
         let limit = self.config.request_timeout();
         let deadline = Instant::now() + limit;
         let http = Arc::clone(&self.http);
         // A name cannot be looked up where no thread can be had: the HTTP library panics then.
         let head = panics::caught_in(async move { http.send(request).await });
         let head = tokio::time::timeout_at(deadline, head).await;
-        let head = head.map_err(|_| format!("no answer within {:.3} s", limit.as_secs_f64()))?;
-        Ok(read_body(head.flatten()?, deadline).await)
+        let head = head.map_err(|_| NoAnswer {
+            cause: format!("no answer within {:.3} s", limit.as_secs_f64()),
+            may_have_arrived: true,
+        })?;
+        let head = head.map_err(NoAnswer::before_it_was_sent).flatten()?;
+        Ok(read_body(head, deadline).await)
     }
 }
 
@@ -151,11 +156,11 @@ impl Statistics {
                 Attempt::Sent => return requests.queue.statistics_sent(),
                 Attempt::Lost(detail) => return requests.queue.statistics_lost(&detail),
                 Attempt::Failed(detail, at_least) => {
-                    let next = Instant::now() + backoff.next_pause().max(at_least);
-                    if next >= deadline {
+                    let pause = backoff.next_pause().max(at_least);
+                    if pause >= deadline.saturating_duration_since(Instant::now()) {
                         return requests.queue.statistics_lost(&detail);
                     }
-                    tokio::time::sleep_until(next).await;
+                    tokio::time::sleep(pause).await;
                 }
             }
         }
@@ -163,7 +168,6 @@ impl Statistics {
 
     async fn attempt(&self, request: Request<Bytes>) -> Attempt {
         let Self { requests, .. } = self;
-        let began = Instant::now();
         match requests.send(request).await {
             Ok(answer) if answer.status().is_success() => Attempt::Sent,
             Ok(answer) => {
@@ -173,11 +177,12 @@ impl Statistics {
                     false => Attempt::Lost(detail),
                 }
             }
-            Err(cause) => {
-                let detail = failure::silence(&requests.config, &cause);
-                match began.elapsed() < requests.config.request_timeout() {
-                    true => Attempt::Failed(detail, Duration::ZERO),
-                    false => Attempt::Lost(detail),
+            Err(no_answer) => {
+                let detail = failure::silence(&requests.config, &no_answer.cause);
+                match no_answer.may_have_arrived {
+                    // It would be counted twice.
+                    true => Attempt::Lost(detail),
+                    false => Attempt::Failed(detail, Duration::ZERO),
                 }
             }
         }

@@ -93,10 +93,15 @@ pub fn shared_bytes(chunk: &[SpanBytes]) -> usize {
     chunk.windows(2).map(both).sum()
 }
 
-/// Returns whether chunks come from OpenTelemetry's SDK.
+/// Returns whether a chunk comes from OpenTelemetry's SDK.
+pub fn is_carried(chunk: &[SpanBytes]) -> bool {
+    let first = chunk.first();
+    first.is_some_and(|span| span.meta_struct.contains_key(REST))
+}
+
+/// Returns whether chunks, which are not mixed, come from OpenTelemetry's SDK.
 pub fn are_carried(chunks: &[Vec<SpanBytes>]) -> bool {
-    let mut firsts = chunks.iter().filter_map(|chunk| chunk.first());
-    firsts.any(|span| span.meta_struct.contains_key(REST))
+    chunks.first().is_some_and(|chunk| is_carried(chunk))
 }
 
 /// Returns the request that exports chunks, by resource and scope as the SDK's own exporter has it (`as_etsr` of

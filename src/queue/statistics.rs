@@ -4,13 +4,15 @@
 //! before it have been taken out of the queue, and so have been counted.
 
 use super::{Queue, State};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// How far flushes of statistics have come.
 #[derive(Default)]
 pub(super) struct Flushes {
-    /// Number of the latest that was asked for.
-    asked: u64,
+    /// For each that was asked for and has not begun, the number of the first chunk that it doesn't wait
+    /// for.
+    asked: VecDeque<u64>,
     /// Number of the latest that has begun.
     begun: u64,
     /// Number of the latest that is over.
@@ -27,12 +29,19 @@ impl Flushes {
         self.done >= number
     }
 
-    /// Returns the number of the flush to begin with, if one is asked for.
-    pub fn begin(&mut self) -> Option<u64> {
-        (self.begun < self.asked).then(|| {
-            self.begun = self.asked;
-            self.begun
-        })
+    /// Returns the number of the flush to begin with, if one is asked for whose chunks have all left the
+    /// queue. `first` is the number of the first chunk that has not.
+    pub fn begin(&mut self, first: u64) -> Option<u64> {
+        let ready = self.asked.iter().take_while(|after| **after <= first);
+        let ready = ready.count();
+        self.asked.drain(..ready);
+        self.begun += ready as u64;
+        (ready > 0).then_some(self.begun)
+    }
+
+    /// Returns the number of the latest that was asked for.
+    fn latest(&self) -> u64 {
+        self.begun + self.asked.len() as u64
     }
 }
 
@@ -68,9 +77,10 @@ impl Queue {
     /// Asks for a flush of statistics, if spans may have been counted. Returns its number.
     pub(super) fn ask_for_statistics(&self, state: &mut State) -> u64 {
         if self.has_statistics && state.next_number > 0 && state.finished.is_none() {
-            state.flushes.asked += 1;
+            let after = state.next_number;
+            state.flushes.asked.push_back(after);
         }
-        state.flushes.asked
+        state.flushes.latest()
     }
 
     /// Returns what ends the wait for a flush of statistics once it is dropped, when what was counted

@@ -2,7 +2,8 @@
 
 use super::in_flight::{InFlight, Payload};
 use super::{Queue, Responder};
-use crate::span::{AGENT_MAX_BYTES, Size};
+use crate::otel::otlp;
+use crate::span::{AGENT_MAX_BYTES, Size, SpanBytes};
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -44,8 +45,9 @@ impl Queue {
 
     fn next_due(&self) -> Due {
         let mut state = self.lock();
-        let has_urgent = state.first_number() < state.urgent;
-        if !has_urgent && let Some(flush) = state.flushes.begin() {
+        let first = state.first_number();
+        let has_urgent = first < state.urgent;
+        if let Some(flush) = state.flushes.begin(first) {
             return Due::Now(Work::Statistics(flush));
         }
         let Some(oldest) = state.oldest else {
@@ -63,18 +65,23 @@ impl Queue {
     }
 
     /// Takes chunks from the front: as many as fit into one request, and at least one if any is
-    /// queued. Those of a synchronous send are not mixed with others, and a chunk that may be too large
+    /// queued. Those of a synchronous send are not mixed with others, nor are spans of OpenTelemetry's
+    /// SDK, which take another way to an OTLP endpoint; and a chunk that may be too large
     /// for an agent goes alone, so that it doesn't cost its neighbours.
     pub fn take(self: &Arc<Self>) -> Option<Payload> {
         let mut state = self.lock();
         let first = state.first_number();
-        let mut chunks = Vec::new();
+        let mut chunks: Vec<Vec<SpanBytes>> = Vec::new();
         let mut size = Size::default();
         let mut responder: Option<Arc<Responder>> = None;
         while let Some(next) = state.queued.front() {
             let bytes = size.wire + next.chunk.size.wire;
             let fits = bytes <= self.max_payload_wire.min(AGENT_MAX_BYTES);
-            let joins = fits && same_send(&responder, &next.responder);
+            let joins = fits
+                && same_send(&responder, &next.responder)
+                && chunks.first().is_none_or(|first| {
+                    otlp::is_carried(first) == otlp::is_carried(&next.chunk.spans)
+                });
             if !joins && !chunks.is_empty() {
                 break;
             }

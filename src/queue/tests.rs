@@ -321,6 +321,17 @@ mod statistics {
         assert!(later.wait(Duration::ZERO));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_does_not_wait_for_what_is_sent_after_it() {
+        let queue = queue_with_statistics();
+        queue.push(chunks(&[1]), None);
+        let _flush = queue.flush();
+        let _payload = take(&queue);
+        queue.push(chunks(&[2]), Some(responder().0));
+        assert_eq!(queue.due().await, Some(Work::Statistics(1)));
+        assert_eq!(queue.due().await, Some(Work::Payload));
+    }
+
     #[test]
     fn there_is_nothing_to_flush_before_the_first_chunk_or_after_the_end() {
         let queue = queue_with_statistics();
@@ -383,6 +394,20 @@ mod packing {
         queue.push(chunks(&[5]), None);
         let all = take_all(&queue);
         assert_eq!(all, [vec![1], vec![2, 3], vec![4], vec![5]]);
+    }
+
+    #[test]
+    fn spans_of_the_sdk_are_not_mixed_with_others() {
+        let carried = |spans| {
+            let mut chunk = chunk(spans);
+            chunk.spans[0]
+                .meta_struct
+                .insert("otlp.span".into(), vec![].into());
+            chunk
+        };
+        let queue = queue(|_| ());
+        queue.push(list([carried(1), carried(2), chunk(3), carried(4)]), None);
+        assert_eq!(take_all(&queue), [vec![1, 2], vec![3], vec![4]]);
     }
 
     #[test]

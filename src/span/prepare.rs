@@ -27,6 +27,13 @@ pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool) {
     }
 }
 
+/// Makes the duration of a span one that statistics can be computed of: not negative, and no end beyond
+/// the end of time. libdatadog would take it for a number without a sign.
+pub fn limit_duration(span: &mut SpanBytes) {
+    let end = span.start.saturating_add(span.duration.max(0));
+    span.duration = end.saturating_sub(span.start);
+}
+
 /// Returns the bytes that a chunk takes in a v0.4 payload. Encodes it to count them.
 pub fn encoded_len(chunk: &[SpanBytes]) -> usize {
     to_encoded_byte_len_from_v04(&[chunk]) as usize
@@ -93,6 +100,24 @@ mod tests {
         let mut short = span(2, 0);
         short.trace_id = 5;
         assert_eq!(tags(vec![short]), [None]);
+    }
+
+    #[test]
+    fn durations_are_such_that_statistics_can_be_computed() {
+        for (start, duration, limited) in [
+            (5, -1, 0),
+            (-5, 3, 3),
+            (i64::MAX - 1, 7, 1),
+            (i64::MIN, i64::MAX, i64::MAX),
+        ] {
+            let mut span = SpanBytes {
+                start,
+                duration,
+                ..Default::default()
+            };
+            limit_duration(&mut span);
+            assert_eq!(span.duration, limited);
+        }
     }
 
     #[test]

@@ -12,13 +12,13 @@ use magnus::{
     Class, DataTypeFunctions, Error, IntoValue, Module, Object, RArray, RHash, Ruby, TryConvert,
     TypedData, Value, function, method,
 };
-use pipeline::shutdown::{self, FinalFlush};
 use pipeline::config::{
     AgentUrl, Application, Config, HeaderMap, HeaderText, Otlp, OtlpUrl, RuntimeId, Tracer,
     WhenFull, add_header,
 };
 use pipeline::queue::{PartOutcome, SendOutcome};
 use pipeline::report::stats::Loss;
+use pipeline::shutdown::{self, FinalFlush};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

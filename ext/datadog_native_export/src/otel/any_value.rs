@@ -2,12 +2,13 @@
 
 use crate::convert::Lowering;
 use crate::convert::text::entry;
-use crate::errors::Failure;
+use crate::errors::{Failure, Kind};
 use crate::ruby::{RubyInteger, each_pair};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Float, RArray, RString, Symbol, Value};
 use pipeline::otel::otlp::proto::any_value::Value as Content;
 use pipeline::otel::otlp::proto::{AnyValue, ArrayValue, KeyValue};
+use pipeline::span::AGENT_MAX_BYTES;
 
 /// Names what an attribute can be.
 pub const KINDS: &str =
@@ -52,8 +53,15 @@ impl Lowering<'_> {
             Some(array) => {
                 let mut values = Vec::new();
                 let mut index = 0;
+                // A String may stand there many times.
+                let mut left = AGENT_MAX_BYTES;
                 while index < array.len() {
                     let content = self.content(array.entry(index as isize)?, &path)?;
+                    let bytes = match &content {
+                        Content::StringValue(text) => text.len(),
+                        _ => size_of::<AnyValue>(),
+                    };
+                    left = left.checked_sub(bytes).ok_or_else(|| too_large(&path))?;
                     values.push(any(content));
                     index += 1;
                 }
@@ -66,7 +74,11 @@ impl Lowering<'_> {
     fn content(&mut self, value: Value, path: &impl Fn() -> String) -> Result<Content, Failure> {
         if RString::from_value(value).is_some() || Symbol::from_value(value).is_some() {
             let text = self.text(value, path)?.text;
-            return Ok(Content::StringValue(text.copy_to_string()));
+            let mut copy = String::new();
+            copy.try_reserve_exact(text.as_str().len())
+                .map_err(|_| Failure::new(Kind::NoMemory, path(), "failed to allocate memory"))?;
+            copy.push_str(text.as_str());
+            return Ok(Content::StringValue(copy));
         }
         if let Some(float) = Float::from_value(value) {
             // JSON has no number for others.
@@ -91,6 +103,12 @@ pub fn key_value(key: String, value: AnyValue) -> KeyValue {
         value: Some(value),
         key_ref: 0,
     }
+}
+
+#[cold]
+fn too_large(path: &impl Fn() -> String) -> Failure {
+    let problem = format!("expected at most {AGENT_MAX_BYTES} bytes");
+    Failure::new(Kind::Argument, path(), problem)
 }
 
 fn any(content: Content) -> AnyValue {

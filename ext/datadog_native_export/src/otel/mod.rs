@@ -145,9 +145,9 @@ impl<'a> SpanLowering<'a> {
             let reason = Failure::wrong_class("status", class, value);
             return self.lowering.left_out(reason).map(|()| status);
         };
-        status.code = match numbers::error(code).unwrap_or_default() {
-            0 => StatusCode::Ok,
-            2 => StatusCode::Error,
+        status.code = match numbers::error(code) {
+            Ok(0) => StatusCode::Ok,
+            Ok(2) => StatusCode::Error,
             _ => StatusCode::Unset,
         };
         status.description = self.text(description, "status.description")?;

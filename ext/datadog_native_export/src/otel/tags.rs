@@ -12,6 +12,11 @@ use pipeline::otel::otlp::proto::KeyValue;
 use pipeline::otel::{Key, datadog_key};
 use pipeline::span::{SpanBytes, VecMap};
 use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Entries that one whose key may be there already is compared with, at most; repeated ones beyond are taken out in the
+/// end.
+const MOST_COMPARED: usize = 64;
 
 /// What attributes become.
 #[derive(Default)]
@@ -27,6 +32,8 @@ pub struct Tags {
     pub span_type: Option<BytesString>,
     /// Whether keys that are added may be there already, though they differ in the Hash.
     may_repeat: bool,
+    /// Whether some were added without a look at all others.
+    repeats: bool,
 }
 
 impl Tags {
@@ -40,7 +47,11 @@ impl Tags {
     }
 
     /// Gives the maps back to the span.
-    pub fn put_into(self, span: &mut SpanBytes) {
+    pub fn put_into(mut self, span: &mut SpanBytes) {
+        if self.repeats {
+            keep_first(&mut self.meta);
+            keep_first(&mut self.metrics);
+        }
         span.meta = VecMap::from(self.meta);
         span.metrics = VecMap::from(self.metrics);
         // No two share a key. The library would build a hash table of each map to find out.
@@ -210,6 +221,7 @@ impl Tags {
 
     fn put(&mut self, key: BytesString, value: Lowered) {
         let is_compared = self.may_repeat;
+        self.repeats |= is_compared && self.meta.len().max(self.metrics.len()) >= MOST_COMPARED;
         match value {
             Lowered::Text(value) if !is_compared || !has(&self.meta, &key) => {
                 self.meta.push((key, value));
@@ -223,6 +235,14 @@ impl Tags {
     }
 }
 
+/// Returns whether a key is there, as far as the first [`MOST_COMPARED`] tell.
 fn has<V>(entries: &[(BytesString, V)], key: &BytesString) -> bool {
-    entries.iter().any(|(other, _)| other == key)
+    let mut others = entries.iter().take(MOST_COMPARED);
+    others.any(|(other, _)| other == key)
+}
+
+/// Takes out entries whose keys were there before.
+fn keep_first<V>(entries: &mut Vec<(BytesString, V)>) {
+    let mut seen = HashSet::with_capacity(entries.len());
+    entries.retain(|(key, _)| seen.insert(key.clone()));
 }

@@ -294,3 +294,20 @@ fn requests_with_statistics_carry_the_headers_of_the_others() {
         assert_eq!(headers[name], value, "{name}");
     }
 }
+
+#[test]
+fn what_may_have_arrived_and_what_is_put_off_for_too_long_is_not_repeated() {
+    let _alone = alone();
+    const FOR_EVER: &[(&str, &str)] = &[("retry-after", "99999999999999999999")];
+    let never = Script::AnswerWith(503, FOR_EVER, "");
+    for step in [Script::LateFailure(Duration::ZERO), never] {
+        let client = client(COMPUTES);
+        client.stats.lock().unwrap().push_back(step);
+        let stats = sending_with(&client, |queue| async move {
+            assert!(flush(&queue, list([chunk(2)]), second()).await);
+        });
+        assert_eq!(client.stats_requests.lock().unwrap().len(), 1);
+        let counts = (stats.stats_payloads_sent, stats.stats_payloads_dropped);
+        assert_eq!(counts, (0, 1));
+    }
+}
