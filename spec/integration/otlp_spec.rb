@@ -4,14 +4,8 @@ require_relative "../support/test_agent"
 
 # What Datadog's own test agent receives by OTLP, decoded with OpenTelemetry's published schema.
 RSpec.describe "OTLP at ddapm-test-agent" do
-  if Support::TestAgent::EXECUTABLE.nil?
-    raise "DDAPM_TEST_AGENT must name ddapm-test-agent in CI" if ENV["CI"]
+  include_context "with ddapm-test-agent"
 
-    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
-  end
-
-  let(:agent) { Support::TestAgent.shared }
-  let(:token) { agent.start_session }
   let(:trace_id) { (0x0123_4567_89ab_cdef << 64) | 0xfedc_ba98_7654_3210 }
 
   def trace

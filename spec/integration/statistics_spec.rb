@@ -4,14 +4,8 @@ require_relative "../support/test_agent"
 
 # Statistics that the exporter computes, as Datadog's own test agent receives and decodes them.
 RSpec.describe "Statistics at ddapm-test-agent" do
-  if Support::TestAgent::EXECUTABLE.nil?
-    raise "DDAPM_TEST_AGENT must name ddapm-test-agent in CI" if ENV["CI"]
+  include_context "with ddapm-test-agent"
 
-    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
-  end
-
-  let(:agent) { Support::TestAgent.shared }
-  let(:token) { agent.start_session }
   let(:exporter) do
     build_exporter(agent.url, test_session_token: token, stats: true, service: "shop", env: "prod", version: "1.2",
                               hostname: "host", runtime_id: "d1c8", git_commit_sha: "beef")

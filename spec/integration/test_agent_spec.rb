@@ -4,13 +4,8 @@ require_relative "../support/test_agent"
 
 # What Datadog's own test agent receives, with its checks switched on.
 RSpec.describe "ddapm-test-agent" do
-  if Support::TestAgent::EXECUTABLE.nil?
-    raise "DDAPM_TEST_AGENT must name ddapm-test-agent in CI" if ENV["CI"]
+  include_context "with ddapm-test-agent"
 
-    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
-  end
-
-  let(:agent) { Support::TestAgent.shared }
   let(:token) { agent.start_session({ "service:shop,env:" => 0.25 }) }
 
   def exporter(url = agent.url)

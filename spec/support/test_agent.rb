@@ -97,3 +97,15 @@ module Support
     end
   end
 end
+
+# One session for each example, where the test agent is at hand.
+RSpec.shared_context "with ddapm-test-agent" do
+  if Support::TestAgent::EXECUTABLE.nil?
+    raise "DDAPM_TEST_AGENT must name ddapm-test-agent in CI" if ENV["CI"]
+
+    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
+  end
+
+  let(:agent) { Support::TestAgent.shared }
+  let(:token) { agent.start_session }
+end

@@ -5,14 +5,7 @@ require_relative "../support/test_agent"
 
 # What Datadog's own test agent receives of OpenTelemetry's spans.
 RSpec.describe "OpenTelemetry's spans at ddapm-test-agent" do
-  if Support::TestAgent::EXECUTABLE.nil?
-    raise "DDAPM_TEST_AGENT must name ddapm-test-agent in CI" if ENV["CI"]
-
-    before { skip "DDAPM_TEST_AGENT is not set; bin/test sets it" }
-  end
-
-  let(:agent) { Support::TestAgent.shared }
-  let(:token) { agent.start_session }
+  include_context "with ddapm-test-agent"
 
   def export(**options)
     exporter = Datadog::NativeExport::OpenTelemetryExporter.new(test_session_token: token, **options)
