@@ -2,7 +2,7 @@
 
 use super::attempts::Delivery;
 use super::known_info;
-use super::side_requests::SideRequests;
+use super::statistics::{STATS_PATH, StatisticsRequests};
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use libdd_capabilities::http::{BodySender, HttpClientCapability, HttpError, ResponseFuture};
@@ -16,8 +16,8 @@ use std::time::Duration;
 tokio::task_local! {
     /// The delivery that the current task drives.
     pub static DELIVERY: Arc<Delivery>;
-    /// Where clients that the current task makes send what is no payload.
-    pub static SIDE_REQUESTS: Arc<SideRequests>;
+    /// Where clients that the current task makes send statistics.
+    pub static STATISTICS: Arc<StatisticsRequests>;
 }
 
 /// Tells the requests of a trace exporter apart:
@@ -25,16 +25,18 @@ tokio::task_local! {
 /// - The payload, made within [`Delivery::send`], goes to [`Delivery::run`].
 /// - A question for `/info` is answered by [`known_info`], without asking the agent, which
 ///   [`AgentInfo`](super::agent_info::AgentInfo) does.
-/// - Anything else, as statistics, goes to the [`SideRequests`] that the client was made within.
+/// - Statistics go to the [`StatisticsRequests`] that the client was made within.
+///
+/// It makes no others as it is set up here. They would fail, which it logs.
 #[derive(Clone)]
 pub struct AgentClient {
-    side_requests: Option<Arc<SideRequests>>,
+    statistics: Option<Arc<StatisticsRequests>>,
 }
 
 impl HttpClientCapability for AgentClient {
     fn new_client() -> Self {
-        let side_requests = SIDE_REQUESTS.try_with(Arc::clone).ok();
-        Self { side_requests }
+        let statistics = STATISTICS.try_with(Arc::clone).ok();
+        Self { statistics }
     }
 
     fn new_periodic() -> Self {
@@ -46,22 +48,24 @@ impl HttpClientCapability for AgentClient {
         if let Some(delivery) = delivery.filter(|delivery| delivery.is_payload(&request)) {
             return Ok(delivery.run(request).await);
         }
-        if request.method() == Method::GET && request.uri().path().ends_with("/info") {
+        let path = request.uri().path();
+        if request.method() == Method::GET && path.ends_with("/info") {
             return Ok(Response::new(known_info::answer()));
         }
-        match &self.side_requests {
-            Some(side_requests) => side_requests.take(request).await,
-            None => Err(unsupported()),
+        match &self.statistics {
+            Some(statistics) if path.ends_with(STATS_PATH) => {
+                statistics.take(request);
+                Ok(Response::new(Bytes::new()))
+            }
+            _ => Err(HttpError::InvalidRequest(
+                io::Error::from(io::ErrorKind::Unsupported).into(),
+            )),
         }
     }
 
     fn request_streamed(&self, _: Request<()>) -> (BodySender, ResponseFuture) {
         unimplemented!("the trace exporter sends its payloads whole")
     }
-}
-
-fn unsupported() -> HttpError {
-    HttpError::InvalidRequest(io::Error::from(io::ErrorKind::Unsupported).into())
 }
 
 impl fmt::Debug for AgentClient {

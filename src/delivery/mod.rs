@@ -12,7 +12,7 @@
 //! sender ──▶ Delivery::send ──▶ TraceExporter ──▶ AgentClient ──▶ Delivery::run ──▶ HttpClient
 //! (packs)                         (encodes)     (capability)    (attempts, split)   (hyper)
 //!                                                    │                                 ▲
-//!                                                    └──▶ SideRequests (statistics) ───┘
+//!                                                    └──▶ StatisticsRequests ──────────┘
 //! ```
 
 mod agent_info;
@@ -30,8 +30,8 @@ mod partial_success;
 mod payload;
 mod sdk_spans;
 mod sender;
-mod side_requests;
 mod split;
+mod statistics;
 mod trace_exporter;
 
 pub use sender::start;

@@ -5,7 +5,7 @@
 //! encoders, and take the same way from then on: through the capability.
 
 use super::capability::AgentClient;
-use super::side_requests::TEST_SESSION_TOKEN;
+use super::statistics::TEST_SESSION_TOKEN;
 use crate::config::{Config, Otlp, OtlpProtocol};
 use crate::otel::otlp;
 use crate::span::SpanBytes;

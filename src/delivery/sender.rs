@@ -3,10 +3,10 @@
 use super::agent_info::AgentInfo;
 use super::attempts::Delivery;
 use super::breaker::Breaker;
-use super::capability::SIDE_REQUESTS;
+use super::capability::STATISTICS;
 use super::http_client::{AgentConnections, HttpClient};
 use super::sdk_spans;
-use super::side_requests::SideRequests;
+use super::statistics::StatisticsRequests;
 use super::trace_exporter::{self, AgentExporter};
 use crate::config::Config;
 use crate::otel::otlp;
@@ -17,6 +17,7 @@ use crate::span::{self, AGENT_MAX_BYTES, SpanBytes};
 use libdd_shared_runtime::BasicRuntime;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -37,7 +38,10 @@ struct Sender {
     http: Arc<dyn HttpClient>,
     breaker: Arc<Breaker>,
     info: Arc<AgentInfo>,
-    side_requests: Arc<SideRequests>,
+    statistics: Arc<StatisticsRequests>,
+    /// Made for the first payload, and kept when the sender starts again: another one would have a worker for
+    /// statistics of its own, beside that of the first.
+    exporter: Arc<OnceCell<Arc<AgentExporter>>>,
 }
 
 /// Starts to send what is put into `queue`, until it is closed and empty.
@@ -57,8 +61,8 @@ impl Sender {
         http: Arc<dyn HttpClient>,
     ) -> Self {
         let info = AgentInfo::new(Arc::clone(&config), Arc::clone(&http));
-        let side_requests =
-            SideRequests::new(Arc::clone(&config), Arc::clone(&http), Arc::clone(&queue));
+        let statistics =
+            StatisticsRequests::new(Arc::clone(&config), Arc::clone(&http), Arc::clone(&queue));
         Self {
             config,
             queue,
@@ -66,7 +70,8 @@ impl Sender {
             http,
             breaker: Arc::new(Breaker::new()),
             info: Arc::new(info),
-            side_requests,
+            statistics,
+            exporter: Arc::default(),
         }
     }
 
@@ -74,60 +79,55 @@ impl Sender {
         // A panic costs the payloads in flight, which `Payload` counts, and nothing else.
         let mut panics = 0;
         let mut payloads_sent = 0;
+        let mut detail = "the exporter has been shut down".to_owned();
         while let Err(panic) = tokio::spawn(self.clone().send_all()).await {
             let sent = self.queue.stats().payloads_sent;
             if std::mem::replace(&mut payloads_sent, sent) != sent {
                 panics = 0;
             }
             panics += 1;
-            if panics == MAX_PANICS {
-                let detail =
-                    format!("the sender has stopped after {panics} internal errors: {panic}");
-                return self.queue.finish(&detail);
-            }
             tokio::time::sleep(RESTART_PAUSE).await;
+            if panics == MAX_PANICS {
+                detail = format!("the sender has stopped after {panics} internal errors: {panic}");
+                break;
+            }
         }
+        let exporter = Arc::into_inner(self.exporter).and_then(OnceCell::into_inner);
+        if let Some(exporter) = exporter.and_then(Arc::into_inner) {
+            let _ = exporter.shutdown_async(Some(WORKERS_STOP)).await;
+            self.statistics.settled().await;
+        }
+        self.queue.finish(&detail);
     }
 
     async fn send_all(self) {
-        let mut exporter = None;
         // Payloads wait for their retries side by side; the breaker lets one at a time to the agent.
         let mut deliveries = JoinSet::new();
         while let Some(work) = self.queue.due().await {
             while deliveries.try_join_next().is_some() {}
             if let Work::Statistics(number) = work {
                 let flush = self.queue.statistics_flush(number);
-                deliveries.spawn(self.clone().flush_statistics(exporter.clone(), flush));
+                deliveries.spawn(self.clone().flush_statistics(flush));
                 continue;
             }
             self.breaker.ready().await;
             #[cfg(test)]
-            assert_ne!(self.config.tracer.language.as_str(), "panic");
+            tests::panic_if_asked();
             let Some(payload) = self.queue.take() else {
                 continue;
             };
             self.learn_of_agent(&payload).await;
-            if exporter.is_none() {
-                match self.build_exporter().await {
-                    Ok(built) => exporter = Some(Arc::new(built)),
-                    Err(error) => {
-                        payload.give_up(Loss::Internal, error);
-                        continue;
-                    }
+            let building = self.exporter.get_or_try_init(|| self.build_exporter());
+            match building.await {
+                Ok(exporter) => {
+                    deliveries.spawn(self.clone().deliver(Arc::clone(exporter), payload));
+                    // Lets the delivery begin, so that the breaker is no longer ready.
+                    tokio::task::yield_now().await;
                 }
-            }
-            if let Some(exporter) = &exporter {
-                deliveries.spawn(self.clone().deliver(Arc::clone(exporter), payload));
-                // Lets the delivery begin, so that the breaker is no longer ready.
-                tokio::task::yield_now().await;
+                Err(error) => payload.give_up(Loss::Internal, error),
             }
         }
         while deliveries.join_next().await.is_some() {}
-        if let Some(exporter) = exporter.and_then(Arc::into_inner) {
-            let _ = exporter.shutdown_async(Some(WORKERS_STOP)).await;
-            self.side_requests.settled().await;
-        }
-        self.queue.finish("the exporter has been shut down");
     }
 
     /// Asks the agent about itself when it is time to, and waits for its first answer if the form of the
@@ -172,6 +172,7 @@ impl Sender {
         if self.config.stats {
             self.info.show().await;
         }
+        let has_future = self.config.stats && chunks.iter().flatten().any(span::ends_in_future);
         let delivery = Delivery::new(
             Arc::clone(&self.config),
             self.http,
@@ -189,6 +190,9 @@ impl Sender {
                 delivery.send(exporting).await
             }
         };
+        if has_future {
+            exporter.flush_client_side_stats_async().await;
+        }
         outcome.sampled_out += sampled_out;
         span::reclaim_spans();
         for accepted in &outcome.accepted {
@@ -244,18 +248,18 @@ impl Sender {
     }
 
     /// Sends the statistics that were computed so far.
-    async fn flush_statistics(self, exporter: Option<Arc<AgentExporter>>, flush: Flush) {
-        if let Some(exporter) = exporter {
+    async fn flush_statistics(self, flush: Flush) {
+        if let Some(exporter) = self.exporter.get() {
             exporter.flush_client_side_stats_async().await;
-            self.side_requests.settled().await;
+            self.statistics.settled().await;
         }
         drop(flush);
     }
 
-    async fn build_exporter(&self) -> Result<AgentExporter, String> {
+    async fn build_exporter(&self) -> Result<Arc<AgentExporter>, String> {
         let building = trace_exporter::build(&self.config, Arc::clone(&self.workers));
-        let side_requests = Arc::clone(&self.side_requests);
-        SIDE_REQUESTS.scope(side_requests, building).await
+        let statistics = Arc::clone(&self.statistics);
+        STATISTICS.scope(statistics, building).await.map(Arc::new)
     }
 }
 

@@ -5,6 +5,7 @@ use libdd_tinybytes::BytesString;
 use libdd_trace_utils::msgpack_encoder::v04::to_encoded_byte_len_from_v04;
 use libdd_trace_utils::span::v04::SpanBytes;
 use std::collections::HashSet;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Meta key of the high half of a 128-bit trace id, 16 lowercase hexadecimal digits
 /// (Datadog's propagation format for 128-bit trace ids).
@@ -32,6 +33,15 @@ pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool) {
 pub fn limit_duration(span: &mut SpanBytes) {
     let end = span.start.saturating_add(span.duration.max(0));
     span.duration = end.saturating_sub(span.start);
+}
+
+/// Returns whether a span ends more than a minute from now. libdatadog keeps the statistics of each ten seconds until
+/// that time has passed, for ever if need be, unless all are flushed.
+pub fn ends_in_future(span: &SpanBytes) -> bool {
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default() + Duration::from_secs(60);
+    // It takes the end for a number without a sign.
+    let end = span.start.wrapping_add(span.duration) as u64;
+    u128::from(end) > now.as_nanos()
 }
 
 /// Returns the bytes that a chunk takes in a v0.4 payload. Encodes it to count them.
@@ -117,6 +127,27 @@ mod tests {
             };
             limit_duration(&mut span);
             assert_eq!(span.duration, limited);
+        }
+    }
+
+    #[test]
+    fn the_future_is_what_comes_after_a_minute_and_what_ends_before_1970() {
+        let now = UNIX_EPOCH.elapsed().unwrap().as_nanos() as i64;
+        const SECOND: i64 = 1_000_000_000;
+        for (start, duration, expected) in [
+            (now, SECOND, false),
+            (now + 50 * SECOND, SECOND, false),
+            (now, 70 * SECOND, true),
+            (i64::MAX, 1, true),
+            (-2, 1, true),
+            (-2, 2, false),
+        ] {
+            let span = SpanBytes {
+                start,
+                duration,
+                ..Default::default()
+            };
+            assert_eq!(ends_in_future(&span), expected, "{start} {duration}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! Statistics that are computed from the spans on their way out.
 
 use super::*;
+use crate::config::HeaderText;
+use crate::delivery::statistics::{LEAST_BYTES, MAX_PENDING_BYTES};
 use crate::testing::unsampled;
 use libdd_trace_protobuf::pb::ClientStatsPayload;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -309,5 +311,63 @@ fn what_may_have_arrived_and_what_is_put_off_for_too_long_is_not_repeated() {
         assert_eq!(client.stats_requests.lock().unwrap().len(), 1);
         let counts = (stats.stats_payloads_sent, stats.stats_payloads_dropped);
         assert_eq!(counts, (0, 1));
+    }
+}
+
+#[test]
+fn what_was_counted_before_the_sender_panicked_is_sent_with_the_rest() {
+    let _alone = alone();
+    let client = client(COMPUTES);
+    let stats = sending_with(&client, |queue| async move {
+        assert!(flush(&queue, list([chunk(2)]), second()).await);
+        queue.push(list([chunk(2)]), None);
+        tokio::time::sleep(second() * 2).await;
+        PANICS.set(1);
+        assert!(flush(&queue, list([chunk(3)]), second()).await);
+        assert_eq!(queue.stats().stats_payloads_sent, 2);
+    });
+    assert_eq!((stats.spans_sent, stats.stats_payloads_sent), (7, 2));
+    assert_eq!(counted(&client), 7);
+}
+
+/// Returns chunks of a span each that end in the distant future, at some distance from each other.
+fn of_the_future(chunks: usize) -> TraceChunks {
+    list((0..chunks).map(|number| {
+        let mut chunk = chunk(1);
+        chunk.spans[0].start = i64::MAX - number as i64 * 60_000_000_000;
+        chunk
+    }))
+}
+
+#[test]
+fn statistics_of_the_future_are_not_kept_until_then() {
+    let _alone = alone();
+    let client = client(COMPUTES);
+    sending_with(&client, |queue| async move {
+        queue.push(of_the_future(3), None);
+        tokio::time::sleep(second() * 2).await;
+        assert_eq!(queue.stats().stats_payloads_sent, 1);
+    });
+    assert_eq!(counted(&client), 3);
+}
+
+#[test]
+fn as_many_requests_with_statistics_wait_as_have_room() {
+    let _alone = alone();
+    let requests = MAX_PENDING_BYTES / LEAST_BYTES;
+    for (more, lost) in [(0, 0), (2, 2)] {
+        let client = client(COMPUTES);
+        let busy = (0..requests).map(|_| Script::Answer(503, "busy"));
+        client.stats.lock().unwrap().extend(busy);
+        let change = |config: &mut Config| {
+            with_stats(config);
+            config.max_payload_bytes = 1;
+        };
+        let stats = sending(&client, change, |queue| async move {
+            queue.push(of_the_future(requests + more), None);
+            tokio::time::sleep(second() * 5).await;
+        });
+        let counts = (stats.stats_payloads_sent, stats.stats_payloads_dropped);
+        assert_eq!(counts, (requests as u64, lost));
     }
 }

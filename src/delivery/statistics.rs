@@ -1,6 +1,6 @@
-//! Requests of a trace exporter that carry no payload: statistics, for the most part.
+//! The requests of a trace exporter that carry statistics.
 //!
-//! The trace exporter gives a request for statistics three seconds and doesn't repeat it. So it is
+//! The trace exporter gives such a request three seconds and doesn't repeat it. So it is
 //! told at once that all is well, and the request is sent beside the payloads:
 //!
 //! | answer | consequence |
@@ -21,20 +21,22 @@ use crate::process::panics;
 use crate::queue::Queue;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use libdd_capabilities::http::HttpError;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-const STATS_PATH: &str = "/v0.6/stats";
+/// Where the agent takes statistics.
+pub const STATS_PATH: &str = "/v0.6/stats";
 /// `ddapm-test-agent` tells tests apart by it.
 pub const TEST_SESSION_TOKEN: &str = "x-datadog-test-session-token";
-/// Requests that wait for their answer or to be repeated. Beyond this, new ones are lost.
-const MAX_PENDING: usize = 16;
+/// Bytes of the requests that wait for their answer or to be repeated. Beyond this, new ones are lost. Those of a busy
+/// application with thousands of resources take some megabytes every ten seconds, in parts of 4,000 groups.
+pub const MAX_PENDING_BYTES: usize = 16 * 1024 * 1024;
+/// What a request counts at least, since each has a task and may have a connection: so there are at most 256.
+pub const LEAST_BYTES: usize = 64 * 1024;
 
-pub struct SideRequests {
+pub struct StatisticsRequests {
     config: Arc<Config>,
     http: Arc<dyn HttpClient>,
     queue: Arc<Queue>,
@@ -46,6 +48,7 @@ pub struct SideRequests {
 struct Pending {
     numbers: Vec<u64>,
     next: u64,
+    bytes: usize,
 }
 
 /// What came of one attempt.
@@ -56,7 +59,7 @@ enum Attempt {
     Lost(String),
 }
 
-impl SideRequests {
+impl StatisticsRequests {
     pub fn new(config: Arc<Config>, http: Arc<dyn HttpClient>, queue: Arc<Queue>) -> Arc<Self> {
         Arc::new(Self {
             config,
@@ -66,14 +69,8 @@ impl SideRequests {
         })
     }
 
-    /// Sends a request, statistics in the background.
-    ///
-    /// # Errors
-    /// When a request that is no statistics fails, or takes longer than requests may.
-    pub async fn take(
-        self: &Arc<Self>,
-        mut request: Request<Bytes>,
-    ) -> Result<Response<Bytes>, HttpError> {
+    /// Sends a request in the background.
+    pub fn take(self: &Arc<Self>, mut request: Request<Bytes>) {
         let config = &self.config;
         if let Some(token) = &config.test_session_token
             && let Ok(token) = HeaderValue::from_str(token.as_str())
@@ -83,20 +80,14 @@ impl SideRequests {
         for (name, value) in config.request_headers() {
             request.headers_mut().insert(name, value.clone());
         }
-        if !request.uri().path().ends_with(STATS_PATH) {
-            let answer = self.send(request).await;
-            return answer
-                .map_err(|no_answer| HttpError::Other(io::Error::other(no_answer.cause).into()));
-        }
         self.queue.statistics_begin();
-        match self.begin() {
+        match self.begin(request.body().len().max(LEAST_BYTES)) {
             Some(guard) => drop(tokio::spawn(guard.deliver(request))),
             None => {
-                let detail = format!("{MAX_PENDING} requests with statistics are waiting already");
+                let detail = format!("more than {MAX_PENDING_BYTES} bytes of statistics wait");
                 self.queue.statistics_lost(&detail);
             }
         }
-        Ok(Response::new(Bytes::new()))
     }
 
     /// Waits until the statistics that were taken so far are sent or lost.
@@ -108,18 +99,20 @@ impl SideRequests {
         let _ = pending.wait_for(is_settled).await;
     }
 
-    fn begin(self: &Arc<Self>) -> Option<Statistics> {
+    fn begin(self: &Arc<Self>, bytes: usize) -> Option<Statistics> {
         let mut number = None;
         self.pending.send_modify(|pending| {
-            if pending.numbers.len() < MAX_PENDING {
+            if pending.bytes + bytes <= MAX_PENDING_BYTES || pending.numbers.is_empty() {
                 number = Some(pending.next);
                 pending.numbers.push(pending.next);
                 pending.next += 1;
+                pending.bytes += bytes;
             }
         });
         Some(Statistics {
             requests: Arc::clone(self),
             number: number?,
+            bytes,
         })
     }
 
@@ -142,8 +135,9 @@ impl SideRequests {
 
 /// Statistics on their way.
 struct Statistics {
-    requests: Arc<SideRequests>,
+    requests: Arc<StatisticsRequests>,
     number: u64,
+    bytes: usize,
 }
 
 impl Statistics {
@@ -193,6 +187,9 @@ impl Drop for Statistics {
     fn drop(&mut self) {
         let is_other = |number: &u64| *number != self.number;
         let pending = &self.requests.pending;
-        pending.send_modify(|pending| pending.numbers.retain(is_other));
+        pending.send_modify(|pending| {
+            pending.numbers.retain(is_other);
+            pending.bytes -= self.bytes;
+        });
     }
 }
