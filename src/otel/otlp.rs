@@ -5,6 +5,7 @@
 //! field for in entries of its `meta_struct`, as parts of OTLP's own messages.
 
 use crate::span::{AttributeAnyValueBytes, AttributeArrayValueBytes, SpanBytes, SpanEventBytes};
+use indexmap::IndexMap;
 use libdd_tinybytes::{Bytes, BytesString};
 use libdd_trace_utils::otlp_encoder::ProtoExportTraceServiceRequest;
 use prost::Message;
@@ -31,21 +32,12 @@ const SCOPE: &str = "otlp.scope";
 const REST: &str = "otlp.span";
 
 /// A message in the form in which spans share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Encoded(Bytes);
 
 impl Encoded {
     pub fn new(message: &impl Message) -> Self {
         Self(message.encode_to_vec().into())
-    }
-
-    /// Returns its length in bytes.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 }
 
@@ -84,13 +76,19 @@ impl Carried {
 /// Returns the bytes of resources and scopes that the spans of a chunk share with the one before: those are neither kept
 /// nor sent again.
 pub fn shared_bytes(chunk: &[SpanBytes]) -> usize {
-    let shared = |pair: &[SpanBytes], key| {
-        let [one, other] = [&pair[0], &pair[1]].map(|span| span.meta_struct.get(key));
-        one.filter(|_| one == other)
-            .map_or(0, |message| message.len())
+    let both = |pair: &[SpanBytes]| {
+        let [one, other] = [&pair[0], &pair[1]];
+        shared(one, other, RESOURCE).unwrap_or(0) + shared(one, other, SCOPE).unwrap_or(0)
     };
-    let both = |pair| shared(pair, RESOURCE) + shared(pair, SCOPE);
     chunk.windows(2).map(both).sum()
+}
+
+/// Returns the length of a message if it is the very same memory in two spans. Whether others are equal doesn't matter
+/// to memory, and costs a look at all of their bytes.
+fn shared(one: &SpanBytes, other: &SpanBytes, key: &str) -> Option<usize> {
+    let [one, other] = [one, other].map(|span| span.meta_struct.get(key).map(|message| &**message));
+    one.filter(|one| other.is_some_and(|other| std::ptr::eq(*one, other)))
+        .map(<[u8]>::len)
 }
 
 /// Returns whether a chunk comes from OpenTelemetry's SDK.
@@ -107,46 +105,34 @@ pub fn are_carried(chunks: &[Vec<SpanBytes>]) -> bool {
 /// Returns the request that exports chunks, by resource and scope as the SDK's own exporter has it (`as_etsr` of
 /// opentelemetry-exporter-otlp-common).
 pub fn request(chunks: &[Vec<SpanBytes>]) -> ProtoExportTraceServiceRequest {
-    let mut resources = Groups::default();
-    for span in chunks.iter().flatten() {
-        let carried = Carried::of(span).unwrap_or_default();
-        let rest = decoded::<proto::Span>(&carried.rest);
-        let scopes = resources.of(carried.resource, Groups::default);
-        let spans = scopes.of(carried.scope, Vec::new);
-        spans.push(map_span(span, rest));
+    let mut resources = IndexMap::<Encoded, IndexMap<Encoded, Vec<proto::Span>>>::new();
+    // Looked for once for all spans in a row that share them.
+    let share = |one: &SpanBytes, other: &SpanBytes| {
+        shared(one, other, RESOURCE).is_some() && shared(one, other, SCOPE).is_some()
+    };
+    for run in chunks.iter().flat_map(|chunk| chunk.chunk_by(share)) {
+        let Carried {
+            resource, scope, ..
+        } = Carried::of(&run[0]).unwrap_or_default();
+        let scopes = resources.entry(resource).or_default();
+        let spans = scopes.entry(scope).or_default();
+        spans.extend(run.iter().map(|span| {
+            let Carried { rest, .. } = Carried::of(span).unwrap_or_default();
+            map_span(span, decoded(&rest))
+        }));
     }
     let scope_spans = |(scope, spans): (Encoded, Vec<proto::Span>)| ScopeSpans {
         scope: Some(decoded::<InstrumentationScope>(&scope)),
         spans,
         ..Default::default()
     };
-    let resource_spans = |(resource, scopes): (Encoded, Groups<_>)| ResourceSpans {
+    let resource_spans = |(resource, scopes): (Encoded, IndexMap<_, _>)| ResourceSpans {
         resource: Some(decoded::<Resource>(&resource)),
-        scope_spans: scopes.0.into_iter().map(scope_spans).collect(),
+        scope_spans: scopes.into_iter().map(scope_spans).collect(),
         ..Default::default()
     };
     ProtoExportTraceServiceRequest {
-        resource_spans: resources.0.into_iter().map(resource_spans).collect(),
-    }
-}
-
-/// What belongs to each of a few messages, in the order in which they were met.
-struct Groups<T>(Vec<(Encoded, T)>);
-
-impl<T> Default for Groups<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T> Groups<T> {
-    fn of(&mut self, message: Encoded, new: impl FnOnce() -> T) -> &mut T {
-        let known = self.0.iter().position(|(other, _)| *other.0 == *message.0);
-        let index = known.unwrap_or_else(|| {
-            self.0.push((message, new()));
-            self.0.len() - 1
-        });
-        &mut self.0[index].1
+        resource_spans: resources.into_iter().map(resource_spans).collect(),
     }
 }
 
@@ -173,14 +159,14 @@ fn map_span(span: &SpanBytes, rest: proto::Span) -> proto::Span {
     attributes.extend(
         span.meta
             .iter()
-            .map(|(key, text)| key_value(key, Value::StringValue(text.copy_to_string()))),
+            .map(|(key, text)| key_value(key, any(Value::StringValue(text.copy_to_string())))),
     );
     attributes.extend(span.metrics.iter().map(|(key, number)| {
         let value = match is_whole(*number) {
             true => Value::IntValue(*number as i64),
             false => Value::DoubleValue(*number),
         };
-        key_value(key, value)
+        key_value(key, any(value))
     }));
     mapped
 }
@@ -191,16 +177,8 @@ pub fn is_whole(number: f64) -> bool {
 }
 
 fn map_event(event: &SpanEventBytes) -> Event {
-    let attributes = event.attributes.iter().map(|(key, value)| {
-        let value = match value {
-            AttributeAnyValueBytes::SingleValue(value) => scalar(value),
-            AttributeAnyValueBytes::Array(values) => {
-                let values = values.iter().map(|value| any(scalar(value))).collect();
-                Value::ArrayValue(ArrayValue { values })
-            }
-        };
-        key_value(key, value)
-    });
+    let attributes = event.attributes.iter();
+    let attributes = attributes.map(|(key, value)| key_value(key, any_value(value)));
     Event {
         time_unix_nano: event.time_unix_nano,
         name: event.name.copy_to_string(),
@@ -209,19 +187,31 @@ fn map_event(event: &SpanEventBytes) -> Event {
     }
 }
 
-fn scalar(value: &AttributeArrayValueBytes) -> Value {
+/// Returns the value of an attribute in OTLP's form.
+pub fn any_value(value: &AttributeAnyValueBytes) -> AnyValue {
     match value {
+        AttributeAnyValueBytes::SingleValue(value) => scalar(value),
+        AttributeAnyValueBytes::Array(values) => {
+            let values = values.iter().map(scalar).collect();
+            any(Value::ArrayValue(ArrayValue { values }))
+        }
+    }
+}
+
+fn scalar(value: &AttributeArrayValueBytes) -> AnyValue {
+    any(match value {
         AttributeArrayValueBytes::String(text) => Value::StringValue(text.copy_to_string()),
         AttributeArrayValueBytes::Boolean(boolean) => Value::BoolValue(*boolean),
         AttributeArrayValueBytes::Integer(integer) => Value::IntValue(*integer),
         AttributeArrayValueBytes::Double(double) => Value::DoubleValue(*double),
-    }
+    })
 }
 
-fn key_value(key: &BytesString, value: Value) -> KeyValue {
+/// Returns an attribute.
+pub fn key_value(key: &BytesString, value: AnyValue) -> KeyValue {
     KeyValue {
         key: key.copy_to_string(),
-        value: Some(any(value)),
+        value: Some(value),
         key_ref: 0,
     }
 }

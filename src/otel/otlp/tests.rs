@@ -3,7 +3,7 @@ use crate::span::SpanLinkBytes;
 use libdd_trace_utils::otlp_encoder::encode_otlp_protobuf;
 
 fn scoped(span_id: u64, resource: &str, scope: &str) -> SpanBytes {
-    let attribute = |text: &str| key_value(&"host".into(), Value::StringValue(text.into()));
+    let attribute = |text: &str| key_value(&"host".into(), any(Value::StringValue(text.into())));
     let resource = Resource {
         attributes: vec![attribute(resource)],
         ..Default::default()
@@ -16,7 +16,7 @@ fn scoped(span_id: u64, resource: &str, scope: &str) -> SpanBytes {
         kind: 3,
         flags: 0x101,
         trace_state: "a=b".into(),
-        attributes: vec![key_value(&"whole".into(), Value::DoubleValue(2.0))],
+        attributes: vec![key_value(&"whole".into(), any(Value::DoubleValue(2.0)))],
         ..Default::default()
     };
     let mut span = SpanBytes {
@@ -88,7 +88,7 @@ fn what_is_carried_is_sent_with_the_rest() {
     ];
     assert_eq!(
         attributes,
-        expected.map(|(key, value)| key_value(&key.into(), value))
+        expected.map(|(key, value)| key_value(&key.into(), any(value)))
     );
 }
 
@@ -96,9 +96,9 @@ fn what_is_carried_is_sent_with_the_rest() {
 fn what_spans_share_weighs_once() {
     let one = scoped(1, "a", "x");
     let shared = Carried::of(&one).unwrap_or_default();
-    let both = shared.resource.len() + shared.scope.len();
-    assert_eq!(
-        shared_bytes(&[one, scoped(2, "a", "x"), scoped(3, "b", "y")]),
-        both
-    );
+    let both = shared.resource.0.len() + shared.scope.0.len();
+    let (mut same, equal) = (scoped(2, "a", "x"), scoped(3, "a", "x"));
+    shared.put_into(&mut same);
+    let last = scoped(4, "b", "y");
+    assert_eq!(shared_bytes(&[one, same, equal, last]), both);
 }
