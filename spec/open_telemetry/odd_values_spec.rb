@@ -80,6 +80,24 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_span_data and odd valu
     end
   end
 
+  otel.huge.each do |name, fields|
+    it "takes no more text than an agent does from #{name} of one span" do
+      chunks.push_span_data([otel.build(**fields), otel.build(span_id: otel.id(2))])
+      expect(deliver(chunks).stats).to include(values_left_out: 1, spans_dropped: 0, spans_sent: 2)
+    end
+  end
+
+  it "makes no room for spans before it reads them" do
+    output, = run_ruby(<<~RUBY)
+      peak = -> { File.read("/proc/self/status")[/VmHWM:\\s+(\\d+)/, 1].to_i }
+      none = Array.new(300_000)
+      before = peak.call
+      Datadog::NativeExport::TraceChunks.new.push_span_data(none)
+      puts peak.call - before
+    RUBY
+    expect(Integer(output)).to be < 40_000 # kB
+  end
+
   it "raises what comes from outside, and stays usable" do
     interrupting = Class.new { def to_s = raise(Interrupt, "now") }.new
 

@@ -47,6 +47,13 @@ RSpec.describe Datadog::NativeExport::OpenTelemetryExporter, "by OTLP" do
     )
   end
 
+  otel.huge.each do |name, fields|
+    it "takes no more text than a request holds from #{name} of one span" do
+      sent(otel.build(**fields), otel.build(span_id: otel.id(2)))
+      expect(exporter.exporter.stats).to include(values_left_out: 1, spans_dropped: 0, spans_sent: 2)
+    end
+  end
+
   it "sends what a span is" do
     span = sent_span(name: "GET /", kind: :consumer, trace_id: otel.id(1 << 127, 16), span_id: otel.id(2**63),
                      parent_span_id: otel.id(9), status: otel.status(:error, "no"),

@@ -39,6 +39,6 @@ RSpec.describe Datadog::NativeExport::Span, "#add_link" do
     nested = 40.times.inject(["x"]) { |inner, _| [inner, inner] }
 
     expect { build_span.add_link(trace_id: 1, span_id: 1, attributes: { a: nested }) }
-      .to raise_error(ArgumentError, "attributes: expected at most 26214400 bytes, with all keys")
+      .to raise_error(ArgumentError, "attributes: expected at most 26214400 bytes in a span")
   end
 end

@@ -43,6 +43,17 @@ module Support
         Data.new(*fields.values_at(*Data.members))
       end
 
+      # Fields of spans, by what it is in them of which few objects stand for more than a request holds. One value is
+      # too much.
+      def huge
+        text = ("x" * 6_000_000).freeze
+        arrays = { "a" => [text] * 2, "b" => [text] * 3 }
+        { "Strings" => { attributes: %w[a b c d e].to_h { |key| [key, text] } },
+          "Arrays" => { attributes: arrays },
+          "Arrays of an event" => { events: [event("e", arrays)] },
+          "Arrays of a link and a span" => { links: [link(arrays.slice("a"))], attributes: arrays.slice("b") } }
+      end
+
       # An id of so many bytes.
       def id(number, bytes = 8) = [number.to_s(16).rjust(2 * bytes, "0")].pack("H*").freeze
 

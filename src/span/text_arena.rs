@@ -26,6 +26,8 @@ pub struct TextArena {
     open: Option<OpenBlock>,
     /// Bytes taken by all text so far, those left free at the end of blocks included.
     allocated: usize,
+    /// The same when the span was begun that text is stored for.
+    allocated_before: usize,
 }
 
 /// Where a text stands in the block that an arena has open.
@@ -56,7 +58,7 @@ impl Appended<'_> {
 /// Why a text can't be stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TextError {
-    /// It is longer than any agent takes.
+    /// It is longer than any agent takes, with what else the span has.
     TooLong,
     /// The system has no memory for it.
     OutOfMemory,
@@ -128,6 +130,11 @@ impl TextArena {
         Some(open.share(place.start as usize, place.len as usize))
     }
 
+    /// Begins with another span. Long texts are stored up to what an agent takes in one request.
+    pub fn begin_span(&mut self) {
+        self.allocated_before = self.allocated;
+    }
+
     /// Number of bytes that all text so far has taken.
     pub fn allocated(&self) -> usize {
         self.allocated
@@ -157,7 +164,7 @@ impl TextArena {
     #[cold]
     #[inline(never)]
     fn put_long(&mut self, bytes: &[u8]) -> Result<(BytesString, bool), TextError> {
-        if bytes.len() > AGENT_MAX_BYTES {
+        if self.allocated - self.allocated_before + bytes.len() > AGENT_MAX_BYTES {
             return Err(TextError::TooLong);
         }
         let mut copy = Vec::new();

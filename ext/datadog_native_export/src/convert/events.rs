@@ -49,14 +49,12 @@ impl Lowering<'_> {
         event.attributes = HashMap::with_capacity(hash.len());
         each_pair(hash, |_, key, value| {
             let key = self.text(key, || "attributes key".into())?.text;
-            match self.attribute(value)? {
+            let path = || entry("attributes", &key);
+            match self.attribute(value, &path)? {
                 Some(value) => {
                     event.attributes.insert(key, value);
                 }
-                None => {
-                    let path = entry("attributes", &key);
-                    self.skip(Failure::wrong_class(path, KINDS, value))?;
-                }
+                None => self.skip(Failure::wrong_class(path(), KINDS, value))?,
             }
             Ok::<_, Failure>(())
         })?;
@@ -74,16 +72,20 @@ impl Lowering<'_> {
         }
     }
 
-    /// Lowers an attribute; returns `None` for one that an agent doesn't take.
+    /// Lowers an attribute; returns `None` for one that the receiver doesn't take.
     ///
     /// # Errors
-    /// For text that is too long.
-    fn attribute(&mut self, value: Value) -> Result<Option<AttributeAnyValueBytes>, Failure> {
+    /// For more than [`Lowering::spend`] allows, and text that is too long.
+    pub fn attribute(
+        &mut self,
+        value: Value,
+        path: &dyn Fn() -> String,
+    ) -> Result<Option<AttributeAnyValueBytes>, Failure> {
         let Some(array) = RArray::from_value(value) else {
-            let scalar = self.scalar(value)?;
+            let scalar = self.scalar(value, path)?;
             return Ok(scalar.map(AttributeAnyValueBytes::SingleValue));
         };
-        let values = self.scalars(array)?.filter(|values| {
+        let values = self.scalars(array, path)?.filter(|values| {
             let mut pairs = values.windows(2);
             self.mixed_arrays || pairs.all(|pair| discriminant(&pair[0]) == discriminant(&pair[1]))
         });
@@ -93,17 +95,23 @@ impl Lowering<'_> {
     /// Lowers the values of an Array, of any types; returns `None` if one is neither text, nor a number, true or false.
     ///
     /// # Errors
-    /// For text that is too long.
+    /// As [`Lowering::attribute`].
     pub fn scalars(
         &mut self,
         array: RArray,
+        path: &dyn Fn() -> String,
     ) -> Result<Option<Vec<AttributeArrayValueBytes>>, Failure> {
         let mut values = Vec::new();
         for index in 0..array.len() {
-            match self.scalar(array.entry(index as isize)?)? {
-                Some(value) => values.push(value),
-                None => return Ok(None),
-            }
+            let Some(value) = self.scalar(array.entry(index as isize)?, path)? else {
+                return Ok(None);
+            };
+            let bytes = match &value {
+                AttributeArrayValueBytes::String(text) => text.as_str().len(),
+                _ => 0,
+            };
+            self.spend(size_of_val(&value) + bytes, path)?;
+            values.push(value);
         }
         Ok(Some(values))
     }
@@ -112,9 +120,13 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// For text that is too long.
-    pub fn scalar(&mut self, value: Value) -> Result<Option<AttributeArrayValueBytes>, Failure> {
+    pub fn scalar(
+        &mut self,
+        value: Value,
+        path: &dyn Fn() -> String,
+    ) -> Result<Option<AttributeArrayValueBytes>, Failure> {
         if RString::from_value(value).is_some() || Symbol::from_value(value).is_some() {
-            let text = self.text(value, || "attributes".into())?.text;
+            let text = self.text(value, path)?.text;
             return Ok(Some(AttributeArrayValueBytes::String(text)));
         }
         if let Some(whole) = RubyInteger::from_value(value) {

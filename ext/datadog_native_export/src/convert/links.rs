@@ -3,12 +3,12 @@
 use super::nesting::Nesting;
 use super::text::read_string;
 use super::{Lowering, numbers};
-use crate::errors::{Failure, Kind};
+use crate::errors::Failure;
 use crate::ruby::each_pair;
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{Error, RArray, RHash, RString, Ruby, Symbol, Value};
-use pipeline::span::{AGENT_MAX_BYTES, SpanLinkBytes};
+use pipeline::span::SpanLinkBytes;
 use std::collections::HashMap;
 
 /// Tells that a link has flags, since 0 is one of their values (dd-trace-rb's `SpanLink#to_hash`).
@@ -61,7 +61,6 @@ impl Lowering<'_> {
             lowering: self,
             attributes: HashMap::with_capacity(hash.len()),
             nesting,
-            left: AGENT_MAX_BYTES,
         };
         flat.hash("", hash)?;
         Ok(flat.attributes)
@@ -84,8 +83,6 @@ struct Flattening<'f, 'l> {
     lowering: &'f mut Lowering<'l>,
     attributes: HashMap<BytesString, BytesString>,
     nesting: Nesting,
-    /// Bytes that there is room for, since a few shared Arrays inside each other can stand for billions.
-    left: usize,
 }
 
 impl Flattening<'_, '_> {
@@ -137,11 +134,7 @@ impl Flattening<'_, '_> {
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), Failure> {
-        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
-            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes, with all keys");
-            Failure::new(Kind::Argument, "attributes", problem)
-        })?;
-        Ok(())
+        self.lowering.spend(bytes, || "attributes".into())
     }
 
     fn nested(

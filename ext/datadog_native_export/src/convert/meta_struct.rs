@@ -61,7 +61,9 @@ impl Lowering<'_> {
         };
         encoder.value(value)?;
         encoder.make_room(0)?;
-        Ok(Bytes::from_underlying(encoder.out.into_vec()))
+        let encoded = encoder.out.into_vec();
+        self.spend(encoded.len(), || key.copy_to_string())?;
+        Ok(Bytes::from_underlying(encoded))
     }
 }
 

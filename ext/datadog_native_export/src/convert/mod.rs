@@ -13,7 +13,7 @@ mod times;
 use crate::errors::{Failure, Kind};
 use magnus::value::ReprValue;
 use magnus::{RArray, Ruby, Value};
-use pipeline::span::LeftOut;
+use pipeline::span::{AGENT_MAX_BYTES, LeftOut};
 use text::Texts;
 
 /// What is known while the values of a span are lowered.
@@ -24,6 +24,8 @@ pub struct Lowering<'a> {
     /// Whether an Array in an event may hold values of several types, which an agent doesn't take.
     pub mixed_arrays: bool,
     pub tally: Tally,
+    /// Bytes that may still be spent on the span.
+    left: usize,
 }
 
 /// What becomes of a value that can't be sent as it is.
@@ -51,13 +53,35 @@ pub struct Tally {
 
 impl<'a> Lowering<'a> {
     pub fn new(ruby: &'a Ruby, texts: &'a mut Texts, policy: Policy) -> Self {
-        Self {
+        let mut lowering = Self {
             ruby,
             texts,
             policy,
             mixed_arrays: false,
             tally: Tally::default(),
-        }
+            left: 0,
+        };
+        lowering.begin_span();
+        lowering
+    }
+
+    /// Begins with another span.
+    pub fn begin_span(&mut self) {
+        self.left = AGENT_MAX_BYTES;
+        self.texts.arena.begin_span();
+    }
+
+    /// Takes bytes from what a span may spend on values that few objects can make many of: a few Arrays inside each
+    /// other, or one String in many places, can stand for billions of bytes.
+    ///
+    /// # Errors
+    /// When it would be more than an agent takes in one request.
+    pub fn spend(&mut self, bytes: usize, path: impl FnOnce() -> String) -> Result<(), Failure> {
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes in a span");
+            Failure::new(Kind::Argument, path(), problem)
+        })?;
+        Ok(())
     }
 
     /// Counts a value whose text was broken.

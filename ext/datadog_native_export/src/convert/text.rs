@@ -68,6 +68,16 @@ impl Lowering<'_> {
         }
     }
 
+    /// Lowers text, empty for nil and for what is no text.
+    ///
+    /// # Errors
+    /// As [`Lowering::left_out`].
+    #[inline(never)]
+    pub fn label(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
+        let text = self.optional_text(value, || field.to_owned());
+        Ok(self.or_left_out(text)?.flatten().unwrap_or_default())
+    }
+
     /// Lowers a String or a Symbol.
     ///
     /// # Errors

@@ -84,8 +84,10 @@ impl SpanLowering<'_> {
             return self.lowering.left_out(reason).map(|()| Scope::default());
         };
         let mut scope = Scope {
-            name: self.text(name, "instrumentation_scope.name")?,
-            version: self.text(version, "instrumentation_scope.version")?,
+            name: self.lowering.label(name, "instrumentation_scope.name")?,
+            version: self
+                .lowering
+                .label(version, "instrumentation_scope.version")?,
             attributes: Tags::default(),
         };
         if !attributes.is_nil() {

@@ -2,13 +2,16 @@
 
 use super::{SpanLowering, Target};
 use crate::convert::{Lowering, Policy};
-use crate::errors::{Failure, Kind};
+use crate::errors::Failure;
 use crate::ruby::values_from;
 use crate::scratch::Scratch;
 use magnus::{RArray, Ruby};
 use pipeline::otel::otlp;
 use pipeline::span::{Chunk, LeftOut, Refused, Size, SpanBytes, pool, take_spans};
 use std::collections::HashMap;
+
+/// Spans to lower into that are taken from the pool together.
+const BATCH: usize = 16;
 
 /// What became of the spans.
 pub struct Lowered {
@@ -51,14 +54,25 @@ pub fn lower(ruby: &Ruby, spans: RArray, target: Target) -> Result<Lowered, Fail
 
 impl SpanLowering<'_> {
     fn batch(&mut self, spans: RArray, traces: &mut Traces) -> Result<(), Failure> {
-        let mut fresh = Vec::new();
-        fresh
-            .try_reserve_exact(spans.len())
-            .map_err(|_| Failure::new(Kind::NoMemory, "span_data", "failed to allocate memory"))?;
-        take_spans(&mut fresh, spans.len());
+        let mut fresh = Vec::with_capacity(BATCH);
+        let lowered = self.each(spans, &mut fresh, traces);
+        pool().add_chunks([fresh]);
+        lowered
+    }
+
+    /// Lowers each span into one of the fresh ones, and leaves those that are not needed.
+    fn each(
+        &mut self,
+        spans: RArray,
+        fresh: &mut Vec<SpanBytes>,
+        traces: &mut Traces,
+    ) -> Result<(), Failure> {
         let mut index = 0;
         // The length is asked for each time: rare values call Ruby code, which may change the Array.
         while let [Some(span)] = values_from(spans, index) {
+            if fresh.is_empty() {
+                take_spans(fresh, BATCH.min(spans.len() - index));
+            }
             let mut lowered = fresh.pop().unwrap_or_default();
             let before = (self.lowering.tally.repaired, self.lowering.tally.left_out);
             match self.span(span, &mut lowered) {
@@ -69,12 +83,15 @@ impl SpanLowering<'_> {
                     trace.repaired += tally.repaired - before.0;
                     trace.left_out += tally.left_out - before.1;
                 }
-                Err(failure) if failure.is_about_value(self.lowering.ruby) => {
+                Err(failure) => {
+                    pool().add_chunks([vec![lowered]]);
+                    if !failure.is_about_value(self.lowering.ruby) {
+                        return Err(failure);
+                    }
                     let failure = failure.within(&format!("span_data[{index}]."));
                     traces.refused.spans += 1;
                     traces.refused.problem = failure.message();
                 }
-                Err(failure) => return Err(failure),
             }
             index += 1;
         }

@@ -89,6 +89,7 @@ impl<'a> SpanLowering<'a> {
     /// What keeps the span from being sent.
     fn span(&mut self, span: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
         let data = self.structs.span_data(span)?;
+        self.lowering.begin_span();
         lowered.trace_id = span_data::trace_id(data.trace_id, self.target)?;
         lowered.span_id = span_data::span_id(data.span_id)?;
         let parent_id = span_data::parent_id(data.parent_span_id);
@@ -96,8 +97,8 @@ impl<'a> SpanLowering<'a> {
         self.times(&data, lowered)?;
         self.events(data.events, lowered)?;
         let header = Header {
-            name: self.text(data.name, "name")?,
-            kind: Kind::of_name(self.text(data.kind, "kind")?.as_str()),
+            name: self.lowering.label(data.name, "name")?,
+            kind: Kind::of_name(self.lowering.label(data.kind, "kind")?.as_str()),
             status: self.status(data.status)?,
         };
         match self.target {
@@ -128,13 +129,6 @@ impl<'a> SpanLowering<'a> {
         Ok(self.lowering.or_left_out(time)?.unwrap_or_default())
     }
 
-    /// Lowers text, empty for nil and for what is no text.
-    fn text(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
-        let text = self.lowering.optional_text(value, || field.to_owned());
-        let text = self.lowering.or_left_out(text)?;
-        Ok(text.flatten().unwrap_or_default())
-    }
-
     fn status(&mut self, value: Value) -> Result<Status, Failure> {
         let mut status = Status::default();
         if value.is_nil() {
@@ -150,7 +144,7 @@ impl<'a> SpanLowering<'a> {
             Ok(2) => StatusCode::Error,
             _ => StatusCode::Unset,
         };
-        status.description = self.text(description, "status.description")?;
+        status.description = self.lowering.label(description, "status.description")?;
         Ok(status)
     }
 

@@ -111,8 +111,8 @@ impl SpanLowering<'_> {
         let mut scope = InstrumentationScope::default();
         if let Some([name, version, attributes]) = self.structs.scope.read(value) {
             let field = "instrumentation_scope";
-            scope.name = self.text(name, field)?.copy_to_string();
-            scope.version = self.text(version, field)?.copy_to_string();
+            scope.name = self.lowering.label(name, field)?.copy_to_string();
+            scope.version = self.lowering.label(version, field)?.copy_to_string();
             scope.attributes = self.lowering.key_values(attributes, field)?;
         } else if !value.is_nil() {
             let class = "OpenTelemetry::SDK::InstrumentationScope";

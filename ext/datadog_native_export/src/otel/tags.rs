@@ -1,6 +1,5 @@
 //! Attributes of spans and resources, as tags and metrics.
 
-use super::any_value::key_value;
 use super::values::{Lowered, for_agent, for_otlp};
 use crate::convert::Lowering;
 use crate::convert::text::entry;
@@ -9,7 +8,7 @@ use crate::ruby::{Keys, each_pair};
 use libdd_tinybytes::BytesString;
 use magnus::{RHash, Value};
 use pipeline::otel::otlp::proto::KeyValue;
-use pipeline::otel::{Key, datadog_key};
+use pipeline::otel::{Key, datadog_key, otlp};
 use pipeline::span::{SpanBytes, VecMap};
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -229,7 +228,7 @@ impl Tags {
             Lowered::Number(value) if !is_compared || !has(&self.metrics, &key) => {
                 self.metrics.push((key, value));
             }
-            Lowered::Other(value) => self.others.push(key_value(key.copy_to_string(), value)),
+            Lowered::Other(value) => self.others.push(otlp::key_value(&key, value)),
             _ => {}
         }
     }

@@ -34,13 +34,13 @@ pub fn for_agent(
     }
     let wrong = || Failure::wrong_class(path(), KINDS, value);
     if let Some(array) = RArray::from_value(value) {
-        let values = lowering.scalars(array)?.ok_or_else(wrong)?;
+        let values = lowering.scalars(array, path)?.ok_or_else(wrong)?;
         return Ok(Lowered::Text(
             lowering.made_text(&json_array(&values), path)?,
         ));
     }
     let fixed = |text| Lowered::Text(BytesString::from_static(text));
-    Ok(match lowering.scalar(value)?.ok_or_else(wrong)? {
+    Ok(match lowering.scalar(value, path)?.ok_or_else(wrong)? {
         AttributeArrayValueBytes::String(text) => Lowered::Text(text),
         AttributeArrayValueBytes::Boolean(true) => fixed("true"),
         AttributeArrayValueBytes::Boolean(false) => fixed("false"),

@@ -99,6 +99,7 @@ impl TraceLowering<'_> {
             return Err(Failure::wrong_class("span", "a tracer's span", span));
         };
         let span = TracerSpan::from(values);
+        self.lowering.begin_span();
         lowered.trace_id = self.trace_id(span.trace_id)?;
         lowered.span_id = numbers::span_id(span.id)?;
         lowered.parent_id = self.number(span.parent_id, |_, id| numbers::parent_id(id))?;
@@ -176,16 +177,9 @@ impl TraceLowering<'_> {
         } else if let Some(text) = self.lowering.texts.append(value) {
             *label = text.share();
         } else {
-            *label = self.other_label(value, field)?;
+            *label = self.lowering.label(value, field)?;
         }
         Ok(())
-    }
-
-    #[inline(never)]
-    fn other_label(&mut self, value: Value, field: &str) -> Result<BytesString, Failure> {
-        let text = self.lowering.optional_text(value, || field.to_owned());
-        let text = self.lowering.or_left_out(text)?;
-        Ok(text.flatten().unwrap_or_default())
     }
 
     #[inline]
