@@ -36,7 +36,7 @@ RSpec.describe "datadog-native-export doctor" do
           socket.readpartial(1_000_000)
           socket.write(bytes)
           socket.write(bytes) while pause && sleep(pause)
-        rescue SystemCallError
+        rescue SystemCallError, EOFError
           nil # It has gone away.
         ensure
           socket.close
@@ -282,7 +282,18 @@ RSpec.describe "datadog-native-export doctor" do
       report, status = doctor(OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:#{free_port}")
 
       expect(status).to eq(1)
-      expect(check(report, "collector")).to include(status: "failed", text: /connection is refused/)
+      expect(check(report, "collector"))
+        .to include(status: "failed", text: /connection is refused/, cure: /collector running.*4318/)
+      expect(check(report, "trace")).to include(cure: /see there/)
+    end
+
+    it "says what to do about a server that speaks something else" do
+      raw_server("\x00\x00\x06\x04\x00\x00\x00\x00\x00") do |url|
+        report, status = doctor(OTEL_TRACES_EXPORTER: "otlp", OTEL_EXPORTER_OTLP_ENDPOINT: url)
+
+        expect([status, check(report, "collector")[:status]]).to eq([1, "ok"])
+        expect(check(report, "trace")).to include(status: "failed", cure: /gRPC \(4317\)/)
+      end
     end
   end
 

@@ -126,6 +126,7 @@ module Datadog
         yield Probe.new(values[url], address, limit(timeout), values[headers])
       rescue StandardError => e
         symptom, cure = Cures.of_error(e, values[url])
+        cure = Cures::COLLECTOR.fetch(cure, cure) if collector?
         Check.failed("#{address}: #{symptom}", cure, address: address)
       end
 
@@ -150,8 +151,14 @@ module Datadog
       end
 
       def refused(response, details)
-        cure = response.status ? Cures.of_status(response.status, collector: collector?) : Cures::UNREACHABLE
-        Check.failed(Cures.printable(response.error.message), cure, details)
+        Check.failed(Cures.printable(response.error.message), cure_of(response), details)
+      end
+
+      def cure_of(response)
+        return Cures.of_status(response.status, collector: collector?) if response.status
+
+        is_connected = collector? && @checks.last.status == :ok
+        is_connected ? Cures::COLLECTOR.fetch(Cures::UNREACHABLE) : Cures::UNREACHABLE
       end
 
       def test_trace

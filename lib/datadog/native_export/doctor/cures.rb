@@ -41,7 +41,18 @@ module Datadog
           415 => "The server doesn't take MessagePack: it is no Datadog agent.",
           429 => "The agent is overloaded: see its log, and its limits of memory and CPU."
         }.freeze
+        # What is different where spans go by OTLP.
         COLLECTOR = {
+          REFUSED => "Nothing listens there. Is the collector running, with its receiver of OTLP over HTTP? Is the " \
+                     "address right (otlp_endpoint, OTEL_EXPORTER_OTLP_ENDPOINT), and the port (4318)? Within a " \
+                     "container, 127.0.0.1 is the container itself.",
+          HANGS => "Something takes connections there but doesn't answer in time, or a firewall drops packets. Is " \
+                   "the address right? Is the collector overloaded (then raise OTEL_EXPORTER_OTLP_TIMEOUT)?",
+          UNKNOWN_NAME => "Is the name spelt right (otlp_endpoint, OTEL_EXPORTER_OTLP_ENDPOINT), and known to the " \
+                          "DNS of this machine or container?",
+          UNREACHABLE => "Something listens there, but doesn't answer OTLP over HTTP. Is this the collector's port " \
+                         "for gRPC (4317)? That for HTTP is 4318.",
+          429 => "The collector is overloaded: see its log, and its limits of memory and CPU.",
           404 => "The collector has nothing at this path. The usual one is /v1/traces: correct the URL.",
           415 => "The collector doesn't take this encoding: try another otlp_protocol."
         }.freeze
@@ -60,7 +71,7 @@ module Datadog
             return COLLECTOR[status] if collector && COLLECTOR.key?(status)
 
             STATUSES.fetch(status) do
-              status >= 500 ? "The agent fails, or a proxy doesn't reach it: see their logs." : NOT_HTTP
+              status >= 500 ? "The receiver fails, or a proxy doesn't reach it: see their logs." : NOT_HTTP
             end
           end
 
