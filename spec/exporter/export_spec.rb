@@ -88,12 +88,12 @@ RSpec.describe Datadog::NativeExport::Exporter, "#export" do
 
   it "gives up a trace that no agent takes, and that alone" do
     exporter = build_exporter
-    exporter.export(build_chunks(1, meta: Array.new(27) { |i| ["large #{i}", "x" * 1024 * 1024] }.to_h))
+    exporter.export(build_chunks(2, meta: Array.new(14) { |i| ["large #{i}", "x" * 1024 * 1024] }.to_h))
     exporter.export(build_chunks(2))
 
     expect(exporter.flush(timeout: 10)).to be(true)
     expect(agent.spans.size).to eq(2)
-    expect(exporter.stats[:dropped]).to include(too_large: 1)
-    expect(exporter.stats[:last_error]).to match(/a trace of 1 spans takes 2831\d+ bytes/)
+    expect(exporter.stats[:dropped]).to include(too_large: 2)
+    expect(exporter.stats[:last_error]).to match(/a trace of 2 spans takes 2936\d+ bytes/)
   end
 end

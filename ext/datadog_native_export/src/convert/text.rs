@@ -205,7 +205,7 @@ fn transcode_or_replace(ruby: &Ruby, string: RString) -> Result<(RString, bool),
 fn no_text(error: TextError, path: &impl Fn() -> String) -> Failure {
     match error {
         TextError::TooLong => {
-            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes of text");
+            let problem = format!("expected at most {AGENT_MAX_BYTES} bytes of text in a span");
             Failure::new(Kind::Range, path(), problem)
         }
         TextError::OutOfMemory => Failure::new(Kind::NoMemory, path(), "failed to allocate memory"),
