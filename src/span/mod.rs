@@ -16,7 +16,7 @@ pub use libdd_trace_utils::span::v04::{
     VecMap,
 };
 pub use otlp::{drop_unsampled, leave_out_infinities, prepare_for_otlp};
-pub use pool::{pool, reclaim_spans, take_spans};
+pub use pool::{POOL_CHUNK, pool, reclaim_spans, take_spans};
 pub use prepare::{encoded_len, ends_in_future, limit_duration, prepare};
 pub use size::{Size, span_memory};
 pub use static_texts::make_static;

@@ -9,6 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Spans kept for reuse. At some 1,300 bytes each they take a few megabytes.
 const MOST_SPANS: usize = 4_096;
+/// Spans that libdd's pool keeps together: longer chunks are divided (`MAX_BATCH_SIZE` of its `span_pool.rs`).
+pub const POOL_CHUNK: usize = 20;
 /// Links, events or structured values that a span keeps room for when it is used again.
 const MOST_SPARE: usize = 8;
 
@@ -17,7 +19,42 @@ static POOL: ProcessLocal<Pool> = ProcessLocal::new();
 /// A forked child has its own, since the parent's may have been in use at the fork.
 struct Pool {
     sent: SpanPool<BytesData>,
-    ready: Mutex<Vec<SpanBytes>>,
+    ready: Mutex<Ready>,
+}
+
+/// Spans that can be taken, in the chunks in which they were sent. Most of what a span costs is the memory that goes
+/// through the processor, so a chunk is taken without moving its spans where it can be.
+#[derive(Default)]
+struct Ready {
+    chunks: Vec<Vec<SpanBytes>>,
+    spans: usize,
+}
+
+impl Ready {
+    fn push(&mut self, chunk: Vec<SpanBytes>) {
+        if self.spans + chunk.len() <= MOST_SPANS {
+            self.spans += chunk.len();
+            self.chunks.push(chunk);
+        }
+    }
+
+    fn take(&mut self, spans: &mut Vec<SpanBytes>, count: usize) {
+        let enough = spans.len() + count;
+        while spans.len() < enough
+            && let Some(mut chunk) = self.chunks.pop()
+        {
+            let surplus = (spans.len() + chunk.len()).saturating_sub(enough);
+            self.spans -= chunk.len() - surplus;
+            if surplus == 0 && spans.capacity() == 0 {
+                *spans = chunk;
+                continue;
+            }
+            spans.extend(chunk.drain(surplus..));
+            if surplus > 0 {
+                self.chunks.push(chunk);
+            }
+        }
+    }
 }
 
 impl Pool {
@@ -31,7 +68,7 @@ impl Pool {
         pool
     }
 
-    fn ready(&self) -> MutexGuard<'_, Vec<SpanBytes>> {
+    fn ready(&self) -> MutexGuard<'_, Ready> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -46,23 +83,25 @@ pub fn pool() -> &'static SpanPool<BytesData> {
 /// libdd's own way to take one isn't for threads of the application: each that has used it takes a lock of the whole
 /// process when it ends, and a child that is forked at that moment would wait for it for ever.
 pub fn take_spans(spans: &mut Vec<SpanBytes>, count: usize) {
-    let mut ready = Pool::get().ready();
-    let used = count.min(ready.len());
-    let rest = ready.len() - used;
-    // Moved once: most of what a span costs is the memory that goes through the processor.
-    spans.extend(ready.drain(rest..));
-    drop(ready);
-    spans.extend((used..count).map(|_| SpanBytes::default()));
+    let enough = spans.len() + count;
+    Pool::get().ready().take(spans, count);
+    spans.resize_with(enough, SpanBytes::default);
 }
 
 /// Makes the spans that came back from being sent ready to be taken. For the sender's thread alone.
 pub fn reclaim_spans() {
     let pool = Pool::get();
+    let mut chunk = Vec::with_capacity(POOL_CHUNK);
     while !pool.sent.is_empty() {
-        let span = trimmed(pool.sent.get_span());
-        let mut ready = pool.ready();
-        if ready.len() < MOST_SPANS {
-            ready.push(span);
+        for _ in 0..POOL_CHUNK {
+            chunk.push(trimmed(pool.sent.get_span()));
+            // Has room once the last span of a chunk was taken.
+            let empty = pool.sent.pull_empty_chunk();
+            if empty.capacity() > 0 {
+                chunk.shrink_to_fit();
+                pool.ready().push(std::mem::replace(&mut chunk, empty));
+                break;
+            }
         }
     }
 }
@@ -105,5 +144,34 @@ mod tests {
             assert_eq!((span.trace_id, span.meta.len()), (0, 0));
             assert!(span.span_events.capacity() <= MOST_SPARE);
         }
+    }
+
+    #[test]
+    fn a_chunk_is_taken_as_it_is_where_it_is_not_too_long() {
+        let mut ready = Ready::default();
+        for length in [3, 5] {
+            ready.push(vec![SpanBytes::default(); length]);
+        }
+        let of_five = ready.chunks[1].as_ptr();
+        let mut spans = Vec::new();
+        ready.take(&mut spans, 5);
+        assert_eq!((spans.as_ptr(), spans.len()), (of_five, 5));
+        // A part of the other one.
+        ready.take(&mut spans, 1);
+        assert_eq!((spans.len(), ready.spans), (6, 2));
+        let mut few = Vec::new();
+        ready.take(&mut few, 1);
+        assert_eq!((few.len(), ready.spans), (1, 1));
+        ready.take(&mut few, 3);
+        assert_eq!((few.len(), ready.spans, ready.chunks.len()), (2, 0, 0));
+    }
+
+    #[test]
+    fn no_more_spans_are_kept_than_allowed() {
+        let mut ready = Ready::default();
+        for _ in 0..MOST_SPANS {
+            ready.push(vec![SpanBytes::default(); 3]);
+        }
+        assert!((MOST_SPANS - 3..=MOST_SPANS).contains(&ready.spans));
     }
 }

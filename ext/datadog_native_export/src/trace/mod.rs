@@ -14,7 +14,7 @@ use crate::scratch::Scratch;
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
-use pipeline::span::{Chunk, LeftOut, Size, SpanBytes, pool, take_spans};
+use pipeline::span::{Chunk, LeftOut, POOL_CHUNK, Size, SpanBytes, pool, take_spans};
 use prefetch::{BATCH, prefetch_batch};
 use tracer_span::TracerSpan;
 
@@ -72,14 +72,17 @@ impl<'a> AsMut<Lowering<'a>> for TraceLowering<'a> {
 
 impl TraceLowering<'_> {
     fn spans(&mut self, spans: RArray, chunk: &mut Vec<SpanBytes>) -> Result<(), Failure> {
-        chunk
-            .try_reserve_exact(spans.len())
-            .map_err(|_| Failure::new(Kind::NoMemory, "spans", "failed to allocate memory"))?;
         let mut index = 0;
         // The length is asked for each time: rare values call Ruby code, which may change the Array.
         while index < spans.len() {
             if index == chunk.len() {
-                take_spans(chunk, BATCH.min(spans.len() - index));
+                take_spans(chunk, POOL_CHUNK.min(spans.len() - index));
+                let left = spans.len() - chunk.len();
+                chunk.try_reserve_exact(left).map_err(|_| {
+                    Failure::new(Kind::NoMemory, "spans", "failed to allocate memory")
+                })?;
+            }
+            if index % BATCH == 0 {
                 prefetch_batch(spans, index, self.readers);
             }
             let [Some(span)] = values_from(spans, index) else {
