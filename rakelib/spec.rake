@@ -3,7 +3,8 @@
 require "rspec/core/rake_task"
 
 # What takes long, or an installation of its own. `rspec` alone leaves these files out, too: see .rspec.
-slow_specs = FileList["spec/slow/**/*_spec.rb", "spec/integration/dd_trace_rb/**/*_spec.rb"]
+packaging_specs = FileList["spec/slow/packaging_spec.rb"]
+slow_specs = FileList["spec/slow/**/*_spec.rb", "spec/integration/dd_trace_rb/**/*_spec.rb"] - packaging_specs
 
 # What reads Ruby's objects.
 lowering_specs = FileList[
@@ -15,9 +16,18 @@ desc "Run the specs that are quick, in less than two minutes"
 RSpec::Core::RakeTask.new(spec: %i[compile spec:test_agent])
 
 namespace :spec do
+  # Side by side: linking the packaged gem keeps one processor busy, and many of the others wait most of the time.
   desc "Run the other specs: GC stress, valgrind, servers, fork storm, packaging, benchmarks, dd-trace-rb, signatures"
-  RSpec::Core::RakeTask.new(slow: %i[compile test_agent without_private_layouts signatures]) do |task|
+  multitask slow: %i[systems packaging_and_lowering]
+
+  RSpec::Core::RakeTask.new(systems: %i[compile test_agent]) do |task|
     task.pattern = slow_specs
+  end
+
+  task packaging_and_lowering: %i[packaging without_private_layouts signatures]
+
+  RSpec::Core::RakeTask.new(packaging: :compile) do |task|
+    task.pattern = packaging_specs
   end
 
   desc "Run the specs of lowering without what is known of the inside of Ruby's objects"
