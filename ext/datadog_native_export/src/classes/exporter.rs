@@ -195,6 +195,7 @@ impl Exporter {
             dropped.aset(ruby.to_symbol(name), stats.dropped[loss as usize])?;
         }
         dropped.freeze();
+        let count = |count: u64| count.into_value_with(ruby);
         let seconds =
             |time: Option<Duration>| time.map(|time| time.as_secs_f64()).into_value_with(ruby);
         let all = ruby.hash_new();
@@ -204,45 +205,27 @@ impl Exporter {
             error
         });
         for (name, value) in [
-            ("spans_queued", stats.queued.spans.into_value_with(ruby)),
-            ("chunks_queued", stats.queued.chunks.into_value_with(ruby)),
-            ("bytes_queued", stats.queued.memory.into_value_with(ruby)),
-            (
-                "spans_in_flight",
-                stats.in_flight.spans.into_value_with(ruby),
-            ),
-            ("spans_exported", stats.spans_exported.into_value_with(ruby)),
-            ("spans_sent", stats.spans_sent.into_value_with(ruby)),
-            (
-                "spans_sampled_out",
-                stats.spans_sampled_out.into_value_with(ruby),
-            ),
-            (
-                "spans_dropped",
-                stats.dropped.iter().sum::<u64>().into_value_with(ruby),
-            ),
+            ("spans_queued", count(stats.queued.spans as u64)),
+            ("chunks_queued", count(stats.queued.chunks as u64)),
+            ("bytes_queued", count(stats.queued.memory as u64)),
+            ("spans_in_flight", count(stats.in_flight.spans as u64)),
+            ("spans_exported", count(stats.spans_exported)),
+            ("spans_sent", count(stats.spans_sent)),
+            ("spans_sampled_out", count(stats.spans_sampled_out)),
+            ("spans_dropped", count(stats.dropped.iter().sum())),
             ("dropped", dropped.as_value()),
             ("send_time_p50", seconds(stats.send_time_p50)),
             ("send_time_max", seconds(stats.send_time_max)),
-            (
-                "values_repaired",
-                stats.values_repaired.into_value_with(ruby),
-            ),
-            (
-                "values_left_out",
-                stats.values_left_out.into_value_with(ruby),
-            ),
-            ("payloads_sent", stats.payloads_sent.into_value_with(ruby)),
-            ("bytes_sent", stats.bytes_sent.into_value_with(ruby)),
-            (
-                "stats_payloads_sent",
-                stats.stats_payloads_sent.into_value_with(ruby),
-            ),
+            ("values_repaired", count(stats.values_repaired)),
+            ("values_left_out", count(stats.values_left_out)),
+            ("payloads_sent", count(stats.payloads_sent)),
+            ("bytes_sent", count(stats.bytes_sent)),
+            ("stats_payloads_sent", count(stats.stats_payloads_sent)),
             (
                 "stats_payloads_dropped",
-                stats.stats_payloads_dropped.into_value_with(ruby),
+                count(stats.stats_payloads_dropped),
             ),
-            ("retries", stats.retries.into_value_with(ruby)),
+            ("retries", count(stats.retries)),
             ("last_error", last_error.into_value_with(ruby)),
         ] {
             all.aset(ruby.to_symbol(name), value)?;

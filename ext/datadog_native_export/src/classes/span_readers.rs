@@ -6,52 +6,29 @@ use crate::convert::{events, links, meta_struct};
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{Error, IntoValue, Module, RArray, RClass, RHash, RString, Ruby, Value, method};
-use pipeline::span::SpanBytes;
 
-fn text(ruby: &Ruby, span: &Span, get: fn(&SpanBytes) -> &BytesString) -> Result<RString, Error> {
-    let text = get(&span.open(ruby)?.span).clone();
-    Ok(read_string(ruby, text.as_str()))
+/// Defines a function for each field that is text.
+macro_rules! texts {
+    ($($field:ident),*) => {$(
+        fn $field(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
+            // Not borrowed while Ruby makes the String.
+            let text = span.open(ruby)?.span.$field.clone();
+            Ok(read_string(ruby, text.as_str()))
+        }
+    )*};
 }
 
-fn name(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.name)
+/// Defines a function for each field that is a number.
+macro_rules! numbers {
+    ($($field:ident: $number:ty),*) => {$(
+        fn $field(ruby: &Ruby, span: &Span) -> Result<$number, Error> {
+            Ok(span.open(ruby)?.span.$field)
+        }
+    )*};
 }
 
-fn service(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.service)
-}
-
-fn resource(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.resource)
-}
-
-fn r#type(ruby: &Ruby, span: &Span) -> Result<RString, Error> {
-    text(ruby, span, |span| &span.r#type)
-}
-
-fn trace_id(ruby: &Ruby, span: &Span) -> Result<u128, Error> {
-    Ok(span.open(ruby)?.span.trace_id)
-}
-
-fn span_id(ruby: &Ruby, span: &Span) -> Result<u64, Error> {
-    Ok(span.open(ruby)?.span.span_id)
-}
-
-fn parent_id(ruby: &Ruby, span: &Span) -> Result<u64, Error> {
-    Ok(span.open(ruby)?.span.parent_id)
-}
-
-fn start(ruby: &Ruby, span: &Span) -> Result<i64, Error> {
-    Ok(span.open(ruby)?.span.start)
-}
-
-fn duration(ruby: &Ruby, span: &Span) -> Result<i64, Error> {
-    Ok(span.open(ruby)?.span.duration)
-}
-
-fn error(ruby: &Ruby, span: &Span) -> Result<i32, Error> {
-    Ok(span.open(ruby)?.span.error)
-}
+texts!(name, service, resource, r#type);
+numbers!(trace_id: u128, span_id: u64, parent_id: u64, start: i64, duration: i64, error: i32);
 
 fn meta(ruby: &Ruby, span: &Span) -> Result<RHash, Error> {
     let meta = span.open(ruby)?.span.meta.clone();

@@ -76,9 +76,7 @@ impl TraceChunks {
         }
         let span = span.consume(ruby)?;
         chunks.push_span(span.span, span.repaired, span.left_out);
-        let memory = chunks.size().memory;
-        drop(chunks);
-        this.reported.update(memory);
+        this.close(chunks);
         Ok(this)
     }
 
@@ -90,8 +88,7 @@ impl TraceChunks {
         strict: bool,
     ) -> Result<bool, Error> {
         this.check_frozen()?;
-        let spans = RArray::from_value(spans)
-            .ok_or_else(|| Failure::wrong_class("spans", "Array", spans).into_error(ruby))?;
+        let spans = array(ruby, "spans", spans)?;
         drop(this.open(ruby)?);
         if spans.is_empty() {
             return Ok(true);
@@ -102,9 +99,7 @@ impl TraceChunks {
                 let mut chunks = this.open(ruby)?;
                 chunks.push(chunk);
                 chunks.note_left_out(left_out);
-                let memory = chunks.size().memory;
-                drop(chunks);
-                this.reported.update(memory);
+                this.close(chunks);
                 Ok(true)
             }
             Err(failure) if strict || !failure.is_about_value(ruby) => {
@@ -126,9 +121,7 @@ impl TraceChunks {
         otlp: bool,
     ) -> Result<bool, Error> {
         this.check_frozen()?;
-        let spans = RArray::from_value(span_data).ok_or_else(|| {
-            Failure::wrong_class("span_data", "Array", span_data).into_error(ruby)
-        })?;
+        let spans = array(ruby, "span_data", span_data)?;
         drop(this.open(ruby)?);
         let target = match otlp {
             true => Target::Otlp,
@@ -147,9 +140,7 @@ impl TraceChunks {
         if refused > 0 {
             chunks.refuse(refused, lowered.refused.problem);
         }
-        let memory = chunks.size().memory;
-        drop(chunks);
-        this.reported.update(memory);
+        this.close(chunks);
         Ok(refused == 0)
     }
 
@@ -184,6 +175,19 @@ impl TraceChunks {
         RefMut::filter_map(self.chunks.borrow_mut(), Option::as_mut)
             .map_err(|_| consumed(ruby, "TraceChunks"))
     }
+
+    /// Ends the borrow of chunks that were added to, and tells the garbage collector what they hold.
+    fn close(&self, chunks: RefMut<Chunks>) {
+        let memory = chunks.size().memory;
+        drop(chunks);
+        self.reported.update(memory);
+    }
+}
+
+/// Returns the Array that is passed as `name`.
+fn array(ruby: &Ruby, name: &str, value: Value) -> Result<RArray, Error> {
+    RArray::from_value(value)
+        .ok_or_else(|| Failure::wrong_class(name, "Array", value).into_error(ruby))
 }
 
 fn capacity(ruby: &Ruby, value: Value) -> Result<usize, Error> {
