@@ -11,14 +11,12 @@ const NANOSECONDS: &str = "nanoseconds between -2**63 and 2**63-1";
 
 /// Reads an Integer of 1 to 2**128-1.
 pub fn trace_id(value: Value) -> Result<u128, Failure> {
-    fit(value, "trace_id", "Integer", "1 to 2**128-1")
-        .and_then(|id| not_zero(id, "trace_id", "1 to 2**128-1", value))
+    id(value, "trace_id", "1 to 2**128-1")
 }
 
 /// Reads an Integer of 1 to 2**64-1.
 pub fn span_id(value: Value) -> Result<u64, Failure> {
-    fit(value, "span_id", "Integer", "1 to 2**64-1")
-        .and_then(|id| not_zero(id, "span_id", "1 to 2**64-1", value))
+    id(value, "span_id", "1 to 2**64-1")
 }
 
 /// Reads an Integer of 0 to 2**64-1, 0 for none.
@@ -158,14 +156,15 @@ fn fit<T: TryFrom<i128> + TryFrom<u128>>(
         .ok_or_else(|| Failure::out_of_range(field, range, value))
 }
 
-fn not_zero<T: Default + PartialEq>(
-    id: T,
+/// Reads an Integer that is not 0.
+fn id<T: TryFrom<i128> + TryFrom<u128> + Default + PartialEq>(
+    value: Value,
     field: &str,
     range: &str,
-    value: Value,
 ) -> Result<T, Failure> {
-    if id == T::default() {
-        return Err(Failure::out_of_range(field, range, value));
+    let id = fit(value, field, "Integer", range)?;
+    match id == T::default() {
+        true => Err(Failure::out_of_range(field, range, value)),
+        false => Ok(id),
     }
-    Ok(id)
 }
