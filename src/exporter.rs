@@ -10,7 +10,6 @@ use crate::report::stats::{RequestOutcome, Stats};
 use crate::runtime::{self, Runtime};
 use crate::span::TraceChunks;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -200,7 +199,7 @@ impl Exporter {
     }
 
     fn local(&self) -> &Local {
-        let made = self.local.get_or_try_init(|| {
+        self.local.get_or_init(|| {
             let lost = self.local.abandoned();
             let queue = match lost {
                 Some(lost) => Queue::in_place_of(&lost.queue, &self.config),
@@ -212,14 +211,12 @@ impl Exporter {
                     queue.finish("the exporter has been shut down");
                 }
             }
-            Ok::<_, Infallible>(Local {
+            Local {
                 generation: fork::generation(),
                 queue: Arc::new(queue),
                 sending: AtomicBool::new(false),
-            })
-        });
-        let Ok(local) = made;
-        local
+            }
+        })
     }
 }
 

@@ -6,7 +6,6 @@
 use crate::process::ProcessLocal;
 use crate::queue::{Queue, Waiter};
 use crate::runtime::Runtime;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,8 +14,7 @@ use std::time::{Duration, Instant};
 static USED_US: ProcessLocal<AtomicU64> = ProcessLocal::new();
 
 fn used() -> &'static AtomicU64 {
-    let Ok(used) = USED_US.get_or_try_init(|| Ok::<_, Infallible>(AtomicU64::new(0)));
-    used
+    USED_US.get_or_init(AtomicU64::default)
 }
 
 /// Sends what all exporters of this process have queued, exporters already freed included, in what

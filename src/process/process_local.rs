@@ -1,6 +1,7 @@
 //! Values that belong to one process and that its children leave alone.
 
 use super::fork::{forks, generation};
+use std::convert::Infallible;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -49,6 +50,12 @@ impl<T: Send + Sync> ProcessLocal<T> {
 
     /// Returns the value, made now if this process has not made it yet. When two threads make one at
     /// the same time, one of the two is dropped at once.
+    pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let Ok(value) = self.get_or_try_init(|| Ok::<_, Infallible>(make()));
+        value
+    }
+
+    /// Does the same as [`ProcessLocal::get_or_init`] with what may fail to be made.
     ///
     /// # Errors
     /// Returns the error of `make`; the next call tries again.
@@ -100,7 +107,6 @@ impl<T> Drop for ProcessLocal<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::convert::Infallible;
     use std::sync::Arc;
 
     #[test]
@@ -109,7 +115,7 @@ mod tests {
         let seen: Vec<usize> = std::thread::scope(|scope| {
             let race = |i| {
                 let local = &local;
-                scope.spawn(move || *local.get_or_try_init(|| Ok::<_, Infallible>(i)).unwrap())
+                scope.spawn(move || *local.get_or_init(|| i))
             };
             let threads: Vec<_> = (0..8).map(race).collect();
             threads
@@ -127,8 +133,8 @@ mod tests {
     fn the_value_is_freed_by_the_process_that_made_it() {
         let value = Arc::new(());
         let local = ProcessLocal::new();
-        let made = local.get_or_try_init(|| Ok::<_, Infallible>(Arc::clone(&value)));
-        assert!(Arc::ptr_eq(made.unwrap(), &value));
+        let made = local.get_or_init(|| Arc::clone(&value));
+        assert!(Arc::ptr_eq(made, &value));
         drop(local);
         assert_eq!(Arc::strong_count(&value), 1);
     }
@@ -137,6 +143,6 @@ mod tests {
     fn a_failure_leaves_it_to_be_tried_again() {
         let local = ProcessLocal::new();
         assert_eq!(local.get_or_try_init(|| Err("no")), Err("no"));
-        assert_eq!(local.get_or_try_init(|| Ok::<_, Infallible>(1)), Ok(&1));
+        assert_eq!(local.get_or_init(|| 1), &1);
     }
 }

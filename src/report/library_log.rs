@@ -3,7 +3,6 @@
 use super::Lines;
 use crate::process::ProcessLocal;
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
@@ -46,7 +45,7 @@ pub(crate) fn take_lines() -> VecDeque<String> {
 
 /// Adds a line, unless the same one is waiting already.
 pub(crate) fn push(line: &str) {
-    let Ok(waiting) = WAITING.get_or_try_init(|| Ok::<_, Infallible>(Waiting::default()));
+    let waiting = WAITING.get_or_init(Waiting::default);
     let mut lines = waiting.lines.lock().unwrap_or_else(PoisonError::into_inner);
     if !lines.contains(line) {
         lines.push(line);

@@ -2,7 +2,6 @@
 
 use crate::process::ProcessLocal;
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 
 /// Texts that a process keeps for ever, at most.
@@ -23,8 +22,8 @@ struct StaticTexts {
 /// Returns a text that is never freed, so that nothing has to count who uses it; nothing when there is no room for more
 /// of them.
 pub fn make_static(text: &str) -> Option<&'static str> {
-    let Ok(texts) = TEXTS.get_or_try_init(|| Ok::<_, Infallible>(Mutex::default()));
-    let mut texts = texts.lock().unwrap_or_else(PoisonError::into_inner);
+    let texts = TEXTS.get_or_init(Mutex::default).lock();
+    let mut texts = texts.unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = texts.texts.get(text) {
         return Some(found);
     }

@@ -7,7 +7,6 @@ use magnus::{Error, RString, Ruby, Symbol, Value};
 use pipeline::ProcessLocal;
 use pipeline::span::{Appended, TextArena, TextError};
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::ffi::c_int;
 use std::sync::{Mutex, PoisonError};
 
@@ -156,8 +155,8 @@ pub fn has_text(string: RString, text: &str) -> bool {
 pub fn keep_forever(string: RString) -> bool {
     const MOST: usize = 8_192;
     static KEPT: ProcessLocal<Mutex<HashSet<usize>>> = ProcessLocal::new();
-    let Ok(kept) = KEPT.get_or_try_init(|| Ok::<_, Infallible>(Mutex::default()));
-    let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = KEPT.get_or_init(Mutex::default).lock();
+    let mut kept = kept.unwrap_or_else(PoisonError::into_inner);
     if kept.len() == MOST {
         return false;
     }
