@@ -1,6 +1,7 @@
 //! Payloads between the queue and the agent's answer.
 
 use super::{Accepted, Failure, Outcome, PartOutcome, Queue, Responder, State};
+use crate::report::push_bounded;
 use crate::report::stats::{Loss, RequestOutcome};
 use crate::span::{Size, SpanBytes};
 use std::sync::Arc;
@@ -8,13 +9,13 @@ use std::sync::Arc;
 /// Chunks that have left the queue and are sent in one request. If it is dropped unsettled (the
 /// sender panicked), its spans are counted as lost.
 pub struct Payload {
-    queue: Arc<Queue>,
+    pub(super) queue: Arc<Queue>,
     /// Number of its first chunk.
-    first: u64,
-    chunks: Vec<Vec<SpanBytes>>,
+    pub(super) first: u64,
+    pub(super) chunks: Vec<Vec<SpanBytes>>,
     /// Weight of its chunks; nothing once it is settled.
-    size: Size,
-    responder: Option<Arc<Responder>>,
+    pub(super) size: Size,
+    pub(super) responder: Option<Arc<Responder>>,
 }
 
 /// A payload as the queue's state remembers it.
@@ -26,22 +27,6 @@ pub(super) struct InFlight {
 }
 
 impl Payload {
-    pub(super) fn new(
-        queue: Arc<Queue>,
-        first: u64,
-        chunks: Vec<Vec<SpanBytes>>,
-        size: Size,
-        responder: Option<Arc<Responder>>,
-    ) -> Self {
-        Self {
-            queue,
-            first,
-            chunks,
-            size,
-            responder,
-        }
-    }
-
     /// Returns whether any of its spans has events.
     pub fn has_span_events(&self) -> bool {
         let mut spans = self.chunks.iter().flatten();
@@ -209,6 +194,6 @@ impl Tracker {
         if outcome.status.is_some() {
             state.send_times.add(outcome.duration);
         }
-        state.requests.push(outcome);
+        push_bounded(&mut state.requests, outcome, RequestOutcome::KEPT);
     }
 }

@@ -38,7 +38,7 @@ use crate::config::{Config, WhenFull};
 use crate::process::descriptors::Descriptors;
 use crate::report::loss_log::LossLog;
 use crate::report::rates::Rates;
-use crate::report::stats::{Loss, RequestOutcome, RequestOutcomes, SendTimes, Stats};
+use crate::report::stats::{Loss, RequestOutcome, SendTimes, Stats};
 use crate::span::Chunk;
 use in_flight::InFlight;
 use statistics::Flushes;
@@ -98,7 +98,8 @@ struct State {
     finished: Option<String>,
     stats: Stats,
     send_times: SendTimes,
-    requests: RequestOutcomes,
+    /// The latest outcomes that have not been fetched.
+    requests: VecDeque<RequestOutcome>,
     loss_log: LossLog,
     /// Spans exported when spans that are lost with the process were last described.
     described: u64,
@@ -214,7 +215,7 @@ impl Queue {
     /// Returns the outcomes of requests that have not been fetched yet, the latest ones if they are
     /// many.
     pub fn take_requests(&self) -> VecDeque<RequestOutcome> {
-        self.lock().requests.take()
+        std::mem::take(&mut self.lock().requests)
     }
 
     /// Describes the spans, and statistics, that are lost if the process ends now: how many, where they

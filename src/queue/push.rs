@@ -14,37 +14,27 @@ impl Queue {
         let size = chunks.size();
         let mut state = self.lock();
         self.count_exported(&mut state, &chunks);
-        if state.closing {
+        let (is_taken, part) = if state.closing {
             state.stats.dropped[Loss::Closed as usize] += size.spans as u64;
-            drop(state);
-            if let Some(responder) = responder {
-                let detail = "the exporter has been shut down".to_owned();
-                responder.add(PartOutcome::unsent(Loss::Closed, detail));
-            }
-            return false;
-        }
-        if size.spans == 0 {
-            drop(state);
-            if let Some(responder) = responder {
-                let (body, chunks) = (String::new(), 0);
-                responder.add(PartOutcome::Accepted { body, chunks });
-            }
-            return true;
-        }
-        if let Some(detail) = state.finished.clone() {
+            let detail = "the exporter has been shut down".to_owned();
+            (false, PartOutcome::unsent(Loss::Closed, detail))
+        } else if size.spans == 0 {
+            let (body, chunks) = (String::new(), 0);
+            (true, PartOutcome::Accepted { body, chunks })
+        } else if let Some(detail) = state.finished.clone() {
             self.count_lost(&mut state, size.spans as u64, Loss::Internal, &detail);
-            drop(state);
-            if let Some(responder) = responder {
-                responder.add(PartOutcome::unsent(Loss::Internal, detail));
-            }
-            return false;
-        }
-        let chunks = chunks.into_chunks();
-        if self.has_room(&state, size) {
-            self.enqueue(state, chunks, size, responder);
+            (false, PartOutcome::unsent(Loss::Internal, detail))
+        } else if self.has_room(&state, size) {
+            self.enqueue(state, chunks.into_chunks(), size, responder);
             return true;
+        } else {
+            return self.push_what_fits(state, chunks.into_chunks(), responder);
+        };
+        drop(state);
+        if let Some(responder) = responder {
+            responder.add(part);
         }
-        self.push_what_fits(state, chunks, responder)
+        is_taken
     }
 
     /// Queues chunks that do not all fit. Returns whether room could be made for all.

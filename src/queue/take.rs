@@ -102,8 +102,13 @@ impl Queue {
         state.stats.in_flight += size;
         state.in_flight.push(InFlight { first, encoded: 0 });
         drop(state);
-        let queue = Arc::clone(self);
-        Some(Payload::new(queue, first, chunks, size, responder))
+        Some(Payload {
+            queue: Arc::clone(self),
+            first,
+            chunks,
+            size,
+            responder,
+        })
     }
 }
 

@@ -19,11 +19,7 @@ pub(crate) struct Lines(VecDeque<String>);
 
 impl Lines {
     pub fn push(&mut self, line: &str) {
-        let line = printable(line, MAX_LINE_CHARS);
-        if self.0.len() == MAX_LINES {
-            self.0.pop_front();
-        }
-        self.0.push_back(line);
+        push_bounded(&mut self.0, printable(line, MAX_LINE_CHARS), MAX_LINES);
     }
 
     pub fn contains(&self, line: &str) -> bool {
@@ -37,6 +33,14 @@ impl Lines {
     pub fn take(&mut self) -> VecDeque<String> {
         std::mem::take(&mut self.0)
     }
+}
+
+/// Adds the latest of something, of which at most `bound` are kept: beyond that the oldest is dropped.
+pub(crate) fn push_bounded<T>(kept: &mut VecDeque<T>, latest: T, bound: usize) {
+    if kept.len() == bound {
+        kept.pop_front();
+    }
+    kept.push_back(latest);
 }
 
 /// Returns the beginning of a text, up to a number of characters, for a log: characters that control

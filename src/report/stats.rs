@@ -1,5 +1,6 @@
 //! Counters of an exporter.
 
+use super::push_bounded;
 use crate::span::Size;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -106,24 +107,9 @@ pub struct RequestOutcome {
     pub duration: Duration,
 }
 
-/// The latest outcomes that have not been fetched.
-#[derive(Default)]
-pub(crate) struct RequestOutcomes(VecDeque<RequestOutcome>);
-
-impl RequestOutcomes {
-    /// Outcomes kept. Beyond this the oldest are dropped; the other counters still tell of them.
-    const KEPT: usize = 256;
-
-    pub fn push(&mut self, outcome: RequestOutcome) {
-        if self.0.len() == Self::KEPT {
-            self.0.pop_front();
-        }
-        self.0.push_back(outcome);
-    }
-
-    pub fn take(&mut self) -> VecDeque<RequestOutcome> {
-        std::mem::take(&mut self.0)
-    }
+impl RequestOutcome {
+    /// Outcomes kept until they are fetched. Beyond this the oldest are dropped; the counters still include them.
+    pub(crate) const KEPT: usize = 256;
 }
 
 /// Times from a request to its answer.
@@ -139,10 +125,7 @@ impl SendTimes {
     const KEPT: usize = 128;
 
     pub fn add(&mut self, took: Duration) {
-        if self.latest.len() == Self::KEPT {
-            self.latest.pop_front();
-        }
-        self.latest.push_back(took);
+        push_bounded(&mut self.latest, took, Self::KEPT);
         self.longest = self.longest.max(Some(took));
     }
 
