@@ -1,6 +1,6 @@
 //! Reading the entries of a Hash.
 
-use super::private::{self, Entries};
+use super::private::Entries;
 use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, RHash, Value};
 use std::any::Any;
@@ -37,7 +37,7 @@ pub fn each_pair<E: From<Error>>(
 
 /// Returns how the keys of a Hash relate.
 pub fn keys(hash: RHash) -> Keys {
-    private::entries(hash).map_or(Keys::MayRepeat, |entries| entries.keys())
+    Entries::of(hash).map_or(Keys::MayRepeat, |entries| entries.keys())
 }
 
 /// Room for copies of the entries of a Hash. It stands on the stack, where the garbage collector finds them.
@@ -54,7 +54,7 @@ impl Copies {
     /// Copies the entries of a Hash, and tells how its keys relate. Returns `None` where they can't be read at once.
     #[inline(always)]
     pub fn read(&mut self, hash: RHash) -> Option<(Keys, impl Iterator<Item = (Value, Value)>)> {
-        let entries = private::entries(hash)?;
+        let entries = Entries::of(hash)?;
         let copied = entries.copy_to(&mut self.0)?;
         // SAFETY: both were live when they were copied, and are kept alive by the copies since.
         let pair = |&[key, value]: &[rb_sys::VALUE; 2]| unsafe {

@@ -44,12 +44,12 @@ pub fn prefetch_batch(spans: RArray, index: usize, readers: &Readers) {
         hashes(span).for_each(|hash| prefetch_address(Entries::table_address(hash)));
     }
     for span in spans() {
-        for entries in hashes(span).filter_map(private::entries) {
+        for entries in hashes(span).filter_map(Entries::of) {
             prefetch_range(entries.addresses());
         }
     }
     // The values of metrics are mostly no objects.
-    let tags = slots.map(|span| private::entries(RHash::from_value(span?.meta())?));
+    let tags = slots.map(|span| Entries::of(RHash::from_value(span?.meta())?));
     let tags = || tags.iter().flatten();
     tags().for_each(|entries| entries.prefetch_values(None));
     tags().for_each(|entries| entries.prefetch_values(Some(STRING_TEXT)));

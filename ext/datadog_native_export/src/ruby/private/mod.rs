@@ -13,7 +13,7 @@ pub use hash_entries::Entries;
 pub use ivar_layout::{IvarLayout, Slots};
 pub use prefetch::{CAN_PREFETCH, prefetch, prefetch_address, prefetch_pointee, prefetch_range};
 
-use magnus::{Error, RHash, Ruby};
+use magnus::{Error, Ruby};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The environment variable that switches all of this off when it is `0`, read when the extension is loaded.
@@ -42,10 +42,4 @@ pub fn enabled() -> bool {
 /// Returns whether the layout of Hashes was found to be what is expected, and is used.
 pub fn in_use() -> bool {
     hash_entries::are_found()
-}
-
-/// Returns where the entries of a Hash are, if that is known.
-#[inline]
-pub fn entries(hash: RHash) -> Option<Entries> {
-    Entries::of(hash)
 }
