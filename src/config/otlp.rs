@@ -2,7 +2,6 @@
 
 use super::AgentUrl;
 use http::{HeaderMap, Uri};
-use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -79,15 +78,6 @@ impl FromStr for OtlpProtocol {
                 "expected \"http/protobuf\" or \"http/json\", got {other:?}"
             )),
         }
-    }
-}
-
-impl fmt::Display for OtlpProtocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::HttpProtobuf => "http/protobuf",
-            Self::HttpJson => "http/json",
-        })
     }
 }
 

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use libdd_common::Endpoint;
 use libdd_data_pipeline::agent_info::{AgentInfoFetcher, get_agent_info};
 use libdd_shared_runtime::Worker;
-use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,11 +51,11 @@ pub fn answer() -> Bytes {
 
 fn shown() -> MutexGuard<'static, Shown> {
     let nothing = || {
-        Ok::<_, Infallible>(Mutex::new(Shown {
+        Mutex::new(Shown {
             info: NOTHING,
             hash: String::new(),
-        }))
+        })
     };
-    let Ok(shown) = SHOWN.get_or_try_init(nothing);
+    let shown = SHOWN.get_or_init(nothing);
     shown.lock().unwrap_or_else(PoisonError::into_inner)
 }

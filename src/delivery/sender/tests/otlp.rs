@@ -138,7 +138,7 @@ fn the_size_of_a_request_is_bounded_in_either_encoding() {
             let largest = sizes.max().unwrap();
             assert!(
                 BOUND / 8 < largest && largest <= BOUND,
-                "{largest} {protocol} {text}"
+                "{largest} {protocol:?} {text}"
             );
         }
     }
