@@ -19,6 +19,7 @@
 //!   request that is cut short may have arrived.
 //! - A request that timed out may have arrived too, and its answer may still come. It is listened
 //!   for until the end of the next attempt, which is not made if the answer comes before.
+//! - Each request has one outcome, which is known when no answer to it is listened for any more.
 //! - Time in which the process was stopped does not count, see [`Deadline`].
 
 use super::answer::{agent_state, may_succeed_later, retry_after, text};
@@ -29,14 +30,15 @@ use super::deadline::Deadline;
 use super::failure;
 use super::http_client::{Body, BoxFuture, HttpClient, NoAnswer, read_body};
 use super::late_answer::LateAnswer;
+use super::made_request::MadeRequest;
 use super::partial_success::partial_success;
 use super::payload::{self, Part};
 use crate::config::Config;
 use crate::process::panics;
 use crate::queue::{Accepted, Count, Failure, Outcome, Tracker};
-use crate::report::stats::{Loss, RequestOutcome};
+use crate::report::stats::Loss;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -188,9 +190,9 @@ impl Delivery {
     }
 
     /// Makes the request until it is accepted, can't be, or the time is over.
-    async fn deliver(
-        &self,
-        part: &Part,
+    async fn deliver<'a>(
+        &'a self,
+        part: &'a Part,
         deadline: &mut Deadline,
     ) -> Result<Response<Bytes>, Failure> {
         let mut backoff = Backoff::new();
@@ -202,9 +204,9 @@ impl Delivery {
         loop {
             let (attempt, permit) = tokio::select! {
                 biased;
-                head = late.head() => {
+                (head, made) = late.head() => {
                     let limit = Instant::now() + self.config.request_timeout();
-                    (Ok(self.read(part, head, late.began, limit).await), None)
+                    (Ok(read(head, made, limit).await), None)
                 }
                 permit = self.permit(next_attempt, deadline) => {
                     let permit = permit.map_err(|cause| {
@@ -270,14 +272,14 @@ impl Delivery {
 
     /// Makes the request once. Returns the answer, or why there is none; one that may still come is
     /// left in `late`.
-    async fn attempt(
-        &self,
-        part: &Part,
-        late: &mut LateAnswer,
+    async fn attempt<'a>(
+        &'a self,
+        part: &'a Part,
+        late: &mut LateAnswer<'a>,
         deadline: &mut Deadline,
     ) -> Result<Response<Bytes>, String> {
-        let began = Instant::now();
-        let limit = began + self.config.request_timeout();
+        let made = MadeRequest::new(&self.tracker, part);
+        let limit = made.began + self.config.request_timeout();
         let http = Arc::clone(&self.http);
         let request = part.request.clone();
         // A name cannot be looked up where no thread can be had: the HTTP library panics then.
@@ -290,7 +292,7 @@ impl Delivery {
         });
         let mut head = tokio::select! {
             biased;
-            head = late.accepting_head() => return Ok(self.read(part, head, late.began, limit).await),
+            (head, made) = late.accepting_head() => return Ok(read(head, made, limit).await),
             head = tokio::time::timeout_at(limit, &mut request) => head,
         };
         if head.is_err() && deadline.note_stop(limit) {
@@ -298,47 +300,26 @@ impl Delivery {
             head = tokio::time::timeout(READ_AFTER_STOP, &mut request).await;
         }
         match head {
-            Ok(Ok(head)) => Ok(self.read(part, head, began, limit).await),
-            Ok(Err(no_answer)) => {
-                self.note_request(part, None, began);
-                Err(no_answer.cause)
-            }
+            Ok(Ok(head)) => Ok(read(head, made, limit).await),
+            Ok(Err(no_answer)) => Err(no_answer.cause),
             Err(_) => {
-                self.note_request(part, None, began);
-                let request = Some(request);
-                *late = LateAnswer { request, began };
-                let seconds = began.elapsed().as_secs_f64();
+                let seconds = made.began.elapsed().as_secs_f64();
+                *late = LateAnswer::new(request, made);
                 Err(format!("no answer within {seconds:.3} s"))
             }
         }
     }
 
-    /// Reads the rest of an answer to a request made at `began`.
-    async fn read(
-        &self,
-        part: &Part,
-        head: Response<Body>,
-        began: Instant,
-        limit: Instant,
-    ) -> Response<Bytes> {
-        let answer = read_body(head, limit).await;
-        self.note_request(part, Some(answer.status()), began);
-        answer
-    }
-
-    fn note_request(&self, part: &Part, status: Option<StatusCode>, began: Instant) {
-        self.tracker.requested(RequestOutcome {
-            status: status.map(|status| status.as_u16()),
-            chunks: part.count.chunks,
-            spans: part.count.spans,
-            bytes: part.request.body().len(),
-            duration: began.elapsed(),
-        });
-    }
-
     fn outcome(&self) -> MutexGuard<'_, Outcome> {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads the rest of the answer to a request.
+async fn read(head: Response<Body>, made: MadeRequest<'_>, limit: Instant) -> Response<Bytes> {
+    let answer = read_body(head, limit).await;
+    made.answered(answer.status());
+    answer
 }
 
 #[cfg(test)]

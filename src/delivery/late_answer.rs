@@ -1,33 +1,30 @@
 //! Answers that come after the attempt has been given up.
 
 use super::http_client::{Body, BoxFuture, NoAnswer};
+use super::made_request::MadeRequest;
 use http::Response;
 use std::future::pending;
-use tokio::time::Instant;
 
-/// A request that timed out, whose answer may still come.
-pub struct LateAnswer {
-    pub request: Option<BoxFuture<Result<Response<Body>, NoAnswer>>>,
-    pub began: Instant,
+/// A request that timed out, whose answer may still come; at first, none.
+#[derive(Default)]
+pub struct LateAnswer<'a>(Option<Pending<'a>>);
+
+struct Pending<'a> {
+    head: BoxFuture<Result<Response<Body>, NoAnswer>>,
+    made: MadeRequest<'a>,
 }
 
-impl Default for LateAnswer {
-    fn default() -> Self {
-        Self {
-            request: None,
-            began: Instant::now(),
-        }
+impl<'a> LateAnswer<'a> {
+    pub fn new(head: BoxFuture<Result<Response<Body>, NoAnswer>>, made: MadeRequest<'a>) -> Self {
+        Self(Some(Pending { head, made }))
     }
-}
 
-impl LateAnswer {
-    /// Resolves to the head of the answer, and never if there is none.
-    pub async fn head(&mut self) -> Response<Body> {
-        if let Some(request) = &mut self.request {
-            let head = request.await;
-            self.request = None;
-            if let Ok(head) = head {
-                return head;
+    /// Resolves to the head of the answer with the request, and never if there is none.
+    pub async fn head(&mut self) -> (Response<Body>, MadeRequest<'a>) {
+        if let Some(pending) = &mut self.0 {
+            let head = (&mut pending.head).await;
+            if let (Ok(head), Some(Pending { made, .. })) = (head, self.0.take()) {
+                return (head, made);
             }
         }
         pending().await
@@ -35,11 +32,12 @@ impl LateAnswer {
 
     /// Resolves to the head of the answer if it says that the payload was accepted. Any other is
     /// left to the attempt that is under way.
-    pub async fn accepting_head(&mut self) -> Response<Body> {
-        let head = self.head().await;
-        match head.status().is_success() {
-            true => head,
-            false => pending().await,
+    pub async fn accepting_head(&mut self) -> (Response<Body>, MadeRequest<'a>) {
+        let (head, made) = self.head().await;
+        if head.status().is_success() {
+            return (head, made);
         }
+        made.answered(head.status());
+        pending().await
     }
 }

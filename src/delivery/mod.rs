@@ -26,6 +26,7 @@ mod failure;
 mod http_client;
 mod known_info;
 mod late_answer;
+mod made_request;
 mod partial_success;
 mod payload;
 mod sdk_spans;

@@ -94,7 +94,7 @@ impl Stats {
     }
 }
 
-/// What came of one request. One that timed out has another outcome if its answer comes late.
+/// What came of one request. An answer counts that came after its time and was still listened for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestOutcome {
     /// Status of the answer, or `None` if there was none.
