@@ -20,7 +20,6 @@ use pipeline::queue::{PartOutcome, SendOutcome};
 use pipeline::report::stats::Loss;
 use pipeline::shutdown::{self, FinalFlush};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Default, TypedData)]
@@ -33,12 +32,14 @@ use std::time::Duration;
 )]
 pub struct Exporter {
     pipeline: OnceLock<pipeline::Exporter>,
-    rates: RatesForRuby,
+    /// The latest rates that Ruby was given: a frozen Array of their version and the Hash, which are
+    /// replaced together, so that no Ractor takes the Hash of one version for that of another.
+    rates: SharedSlot,
 }
 
 impl DataTypeFunctions for Exporter {
     fn mark(&self, marker: &Marker) {
-        self.rates.hash.mark(marker);
+        self.rates.mark(marker);
     }
 
     fn size(&self) -> usize {
@@ -46,13 +47,6 @@ impl DataTypeFunctions for Exporter {
         let queued = pipeline.map_or(0, |exporter| exporter.stats().queued.memory);
         size_of::<Self>() + queued
     }
-}
-
-/// The Hash that was made of the latest rates, for readers in any Ractor.
-#[derive(Default)]
-struct RatesForRuby {
-    version: AtomicU64,
-    hash: SharedSlot,
 }
 
 impl Exporter {
@@ -234,25 +228,30 @@ impl Exporter {
         Ok(all)
     }
 
-    /// Two Ractors may both make the Hash of a new version; either is right.
+    /// Two Ractors may both make the Hash of a new version, and the one that comes last may have the
+    /// older: it is replaced at the next call.
     fn service_rates(ruby: &Ruby, this: &Self) -> Result<Option<Value>, Error> {
         let rates = this.get(ruby)?.rates();
         let Some(rates) = rates.filter(|rates| rates.version() > 0) else {
             return Ok(None);
         };
         let version = rates.version();
-        if this.rates.version.load(Ordering::Acquire) != version {
-            let hash = ruby.hash_new();
-            for (service, rate) in rates.latest().iter() {
-                let service = ruby.str_new(service);
-                service.freeze();
-                hash.aset(service, *rate)?;
-            }
-            hash.freeze();
-            this.rates.hash.set(hash.as_value());
-            this.rates.version.store(version, Ordering::Release);
+        if let Some(known) = this.rates.get().and_then(RArray::from_value)
+            && known.entry::<u64>(0)? == version
+        {
+            return known.entry(1);
         }
-        Ok(this.rates.hash.get())
+        let hash = ruby.hash_new();
+        for (service, rate) in rates.latest().iter() {
+            let service = ruby.str_new(service);
+            service.freeze();
+            hash.aset(service, *rate)?;
+        }
+        hash.freeze();
+        let known = ruby.ary_new_from_values(&[version.into_value_with(ruby), hash.as_value()]);
+        known.freeze();
+        this.rates.set(known.as_value());
+        Ok(Some(hash.as_value()))
     }
 
     fn take_lines(ruby: &Ruby, this: &Self) -> Result<RArray, Error> {
