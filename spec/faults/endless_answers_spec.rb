@@ -30,4 +30,14 @@ RSpec.describe "Faults: an answer without end" do
     wait_until { agent.endless_bytes.size == 2 }
     expect(agent.endless_bytes).to all be < limit
   end
+
+  it "of which only the beginning comes, again and again, ends with the time of a request" do
+    agent.usual = { endless: true, status: 100 }
+    exporter(agent_timeout: 0.3, retry_deadline: 0.1).export(chunks(2))
+
+    expect_flush
+    expect_outcome(sent: 0, unreachable: 2)
+    wait_until { agent.endless_bytes.any? }
+    expect(agent.endless_bytes).to all be < limit
+  end
 end

@@ -37,6 +37,20 @@ RSpec.describe "Faults: final answers" do
     end
   end
 
+  {
+    "a line without a colon" => "no colon", "a name that is none" => "b@d name: x", "a folded line" => "X: x\r\n  y",
+    "a space after a name" => "Server : x", "a control character in a name" => "a\x01b: x"
+  }.each do |problem, line|
+    it "are what their status says when the head has #{problem}" do
+      agent.script({ raw: "HTTP/1.1 200 OK\r\n#{line}\r\nContent-Length: 2\r\n\r\n{}" })
+      exporter.export(chunks(2, 1))
+
+      expect_flush
+      expect_outcome(sent: 3)
+      expect(agent.attempts.size).to eq(1)
+    end
+  end
+
   it "may be a success without a body" do
     agent.usual = { status: 204 }
     exporter.export(chunks(2))

@@ -16,7 +16,8 @@ module Support
   #   other; `answered:` so that the client learns the status
   # - `early:` the answer comes before the body is read
   # - `hang:` reads and never answers; with `raw:`, after that much of an answer
-  # - `endless:` the body of the answer goes on until the client closes the connection
+  # - `endless:` the body of the answer goes on until the client closes the connection. Where `status:` is that of a
+  #   provisional answer (100 to 199), which has no body, one answer follows the other.
   # - `wait:` a Queue, popped between taking the spans and answering
   # - `slow:` bytes to read at a time, a hundred times a second
   #
@@ -267,9 +268,11 @@ module Support
     end
 
     def write_endlessly(socket, status, attempt = nil)
-      socket.write("HTTP/1.1 #{status} X\r\n\r\n")
+      head = "HTTP/1.1 #{status} X\r\n\r\n"
+      socket.write(head)
       written = 0
-      loop { written += socket.write("y" * 65_536) }
+      more = status < 200 ? head * 1_000 : "y" * 65_536
+      loop { written += socket.write(more) }
     rescue SystemCallError
       # It has seen the status.
       answered(attempt) if attempt&.delivered

@@ -3,6 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
 use libdd_common::connector::Connector;
 use libdd_common::http_common::{self, GenericHttpClient};
 use std::error::Error;
@@ -16,6 +18,12 @@ pub use libdd_common::http_common::Body;
 /// Bytes that are read of an answer. An agent answers with sampling rates, a short error or its
 /// `/info`.
 pub const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// Bytes that the head of an answer may have, and that are read at a time. hyper reads 128 times in
+/// a row before other tasks have their turn, as long as provisional answers (1xx) come.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// As many as libdatadog's own clients keep.
+const MAX_IDLE_CONNECTIONS: usize = 20;
 
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -43,12 +51,20 @@ pub trait HttpClient: Send + Sync {
     fn send(&self, request: Request<Bytes>) -> BoxFuture<Result<Response<Body>, NoAnswer>>;
 }
 
-/// libdatadog's client: hyper, with its connector for TCP, TLS and Unix sockets.
+/// hyper with libdatadog's connector for TCP, TLS and Unix sockets. It forgives what it can in the
+/// head of an answer, whose status would be lost with it and the request repeated.
 pub struct AgentConnections(GenericHttpClient<Connector>);
 
 impl AgentConnections {
     pub fn new() -> Self {
-        Self(http_common::new_default_client())
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_max_buf_size(MAX_HEAD_BYTES)
+            .build(Connector::default());
+        Self(client)
     }
 }
 
