@@ -8,12 +8,15 @@ RSpec.describe "Secrets" do
   {
     "a header's value" => { headers: { "X-Key" => secret.to_sym } },
     "a header's value with broken text" => { headers: { "X-Key" => bad } },
+    "a header's line in place of its name" => { headers: { "X-Key: #{secret}" => "x" } },
+    "a header's line of OTLP" => { otlp_endpoint: "http://agent", otlp_headers: { "X-Key=#{secret}" => "x" } },
     "headers that are no Hash" => { headers: "X-Key: #{secret}" },
     "a list of headers" => { headers: [["X-Key", secret]] },
     "a token" => { test_session_token: secret.to_sym },
     "a token with broken text" => { test_session_token: bad },
     "a URL with a password" => { agent_url: "http://user:#{secret}@agent" },
     "a URL without a scheme" => { agent_url: "user:#{secret}@agent:8126" },
+    "a socket with a password" => { agent_url: "unix://user:#{secret}@/var/run/apm.socket" },
     "a URL with a query" => { agent_url: "http://agent/?api_key=#{secret}" },
     "a URL with broken text" => { agent_url: "http://user:#{bad}@agent" },
     "a URL that is no String" => { agent_url: :"http://user:#{secret}@agent" }

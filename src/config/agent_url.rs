@@ -121,7 +121,11 @@ fn address_of(url: &str) -> String {
         None => (None, url),
     };
     if scheme == Some("unix") {
-        return url.chars().take(2 * LONGEST_SOCKET_PATH).collect();
+        // What comes before an absolute path looks like a host, with a user perhaps.
+        let path = rest.find('/').map_or("", |start| &rest[start..]);
+        let before = if rest.starts_with('/') { "" } else { "…" };
+        let path: String = path.chars().take(2 * LONGEST_SOCKET_PATH).collect();
+        return format!("unix://{before}{path}");
     }
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let decoded = authority.replace("%40", "@");
@@ -213,6 +217,10 @@ mod tests {
             ("localhost:8126", "localhost:8126"),
             ("ftp://agent:8126/x", "ftp://agent:8126"),
             ("user:s3cr3t@host:8126", "…@host:8126"),
+            (
+                "unix://user:s3cr3t@/tmp/apm.socket",
+                "unix://…/tmp/apm.socket",
+            ),
             ("http://user:s3cr3t%40host:8126", "http://…@host:8126"),
             ("http://user:s3cr3t\u{fffd}@host:8126", "http://…@host:8126"),
             ("http://host:8126/?api_key=s3cr3t", "http://host:8126"),

@@ -39,16 +39,28 @@ const RESERVED_HEADERS: [&str; 6] = [
 /// Adds a header to those sent with every request.
 ///
 /// # Errors
-/// If no header can have that name or value, or if it describes a request's content.
+/// If no header can have that name or value, or if it describes a request's content. The message
+/// names the header.
 pub fn add_header(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), String> {
-    let value = HeaderText::parse(value)?.0;
-    let value = HeaderValue::try_from(value).map_err(|problem| problem.to_string())?;
-    let name = HeaderName::try_from(name).map_err(|problem| problem.to_string())?;
+    let refused = |problem: &str| format!("{:?}: {problem}", shown_name(name));
+    let value = HeaderText::parse(value)
+        .map_err(|problem| refused(&problem))?
+        .0;
+    let value = HeaderValue::try_from(value).map_err(|problem| refused(&problem.to_string()))?;
+    let name = HeaderName::try_from(name).map_err(|problem| refused(&problem.to_string()))?;
     if RESERVED_HEADERS.contains(&name.as_str()) {
-        return Err("this header can't be chosen".into());
+        return Err(refused("this header can't be chosen"));
     }
     headers.insert(name, value);
     Ok(())
+}
+
+/// Returns what may be shown of a name: a whole line of a header may have been given for one.
+fn shown_name(name: &str) -> String {
+    match name.split_once([':', '=']) {
+        Some((name, _)) => format!("{name}…"),
+        None => name.into(),
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +72,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(add_header(&mut headers, "X-Own", "1"), Ok(()));
         assert!(add_header(&mut headers, "Content-Length", "1").is_err());
-        assert!(add_header(&mut headers, "no name", "1").is_err());
+        let refused = add_header(&mut headers, "X-Key: s3cr3t", "1");
+        assert_eq!(refused, Err("\"X-Key…\": invalid HTTP header name".into()));
         assert!(add_header(&mut headers, "X-Other", "a\nb").is_err());
         assert_eq!(headers.len(), 1);
     }

@@ -300,7 +300,7 @@ fn headers(ruby: &Ruby, options: RHash, option: &str) -> Result<HeaderMap, Error
     let mut header_map = HeaderMap::default();
     headers.foreach(|name: String, value: String| {
         add_header(&mut header_map, &name, &value)
-            .map_err(|problem| configuration(ruby, format!("{option}: {name:?}: {problem}")))?;
+            .map_err(|problem| configuration(ruby, format!("{option}: {problem}")))?;
         Ok(ForEach::Continue)
     })?;
     Ok(header_map)
