@@ -36,6 +36,15 @@ RSpec.describe Datadog::NativeExport::Exporter, "options" do
     end
   end
 
+  # Copying it could take more memory than there is.
+  large = "x" * (2**20)
+  { env: large, agent_url: large, headers: { "X-Own" => large } }.each do |option, value|
+    it "refuses #{option} of megabytes before it is copied" do
+      expect { described_class.new(option => value) }
+        .to raise_error(Datadog::NativeExport::ConfigurationError, /^#{option}: .*a String of 1048576 bytes, more than/)
+    end
+  end
+
   it "refuses a URL that is longer than HTTP libraries take" do
     expect { described_class.new(agent_url: "http://agent/#{"x" * 65_500}") }
       .to raise_error(Datadog::NativeExport::ConfigurationError, %r{got "http://agent": it is too long})

@@ -82,10 +82,14 @@ module Datadog
         end
 
         class Text < Kind
+          # Bytes. What is longer is no header that any receiver takes, and perhaps no memory is left to copy it.
+          LONGEST = 64 * 1024
+          private_constant :LONGEST
+
           def expected = "a String"
 
           def take(value)
-            text = value.encode(Encoding::UTF_8) if value.is_a?(String)
+            text = value.encode(Encoding::UTF_8) if value.is_a?(String) && value.bytesize <= LONGEST
             text if text&.valid_encoding?
           rescue EncodingError
             nil
@@ -94,9 +98,17 @@ module Datadog
           def describe(value)
             case value
             when Numeric, true, false, nil then value.inspect
-            when String then "a String#{" that is not valid #{value.encoding}" unless value.valid_encoding?}"
+            when String then "a String#{flaw(value)}"
             else value.class.to_s
             end
+          end
+
+          private
+
+          def flaw(text)
+            return " of #{text.bytesize} bytes, more than #{LONGEST}" if text.bytesize > LONGEST
+
+            " that is not valid #{text.encoding}" unless text.valid_encoding?
           end
         end
 
