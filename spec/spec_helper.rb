@@ -17,4 +17,5 @@ RSpec.configure do |config|
   config.include Support::Delivery
   config.include Support::Processes
   config.include Support::Spans
+  config.after { Support::Delivery.end_exporters }
 end

@@ -10,8 +10,28 @@ module Support
       def spans = traces.flatten(1)
     end
 
-    # Held until the process ends: what one that was forgotten loses there is told on standard error.
+    # Of the example that is running.
     EXPORTERS = [] # rubocop:disable Style/MutableConstant
+
+    # Ends the exporters of an example while its agent is still there. Otherwise what they have left would be sent for
+    # seconds, perhaps to the agent of a later example that has got the same port.
+    def self.end_exporters
+      EXPORTERS.shift(EXPORTERS.size).each do |exporter|
+        exporter.shutdown(timeout: 0.05) || refuse_all_of(exporter)
+      end
+    end
+
+    # Takes the place of an agent that has gone away.
+    def self.refuse_all_of(exporter)
+      agent = Datadog::NativeExport::Testing::Agent.start(port: URI(exporter.agent_url).port)
+      agent.respond_with(400)
+      exporter.shutdown(timeout: 5)
+    rescue SystemCallError
+      # It is still there, and what it has not answered ends with it.
+    ensure
+      agent&.stop
+    end
+    private_class_method :refuse_all_of
 
     # An exporter that writes nothing to standard error.
     def build_exporter(agent_url = agent.url, **options)
