@@ -19,13 +19,12 @@ namespace :spec do
   desc "Run the other specs: GC stress, valgrind, servers, fork storm, packaging, benchmarks, dd-trace-rb, signatures"
   task slow: %i[compile slow_side_by_side]
   # Linking the packaged gem keeps one processor busy, and many of the others wait most of the time.
-  multitask slow_side_by_side: %i[systems packaging_and_lowering]
+  multitask slow_side_by_side: %i[rest_of_slow packaging]
+  task rest_of_slow: %i[systems without_private_layouts signatures]
 
   RSpec::Core::RakeTask.new(systems: %i[compile test_agent]) do |task|
     task.pattern = slow_specs
   end
-
-  task packaging_and_lowering: %i[packaging without_private_layouts signatures]
 
   RSpec::Core::RakeTask.new(packaging: :compile) do |task|
     task.pattern = packaging_specs
