@@ -92,6 +92,26 @@ RSpec.describe "Threads that trace with dd-trace-rb and native export" do
     expect(told).to eq("names" => { "request" => 1, "outcome" => 1 })
   end
 
+  it "lose nothing where the worker is interrupted, between any two instructions" do
+    told = told(<<~RUBY)
+      # At once after a trace was taken, and otherwise when it will.
+      queue = Child.writer.instance_variable_get(:@worker).send(:present).queue
+      interruptions = 0
+      queue.define_singleton_method(:pop) do |*arguments|
+        super(*arguments).tap { |item| Thread.current.raise("interrupt") if item && (interruptions += 1).odd? }
+      end
+      100.times do
+        Child.trace
+        Thread.list.find { |thread| thread.name.to_s.include?("NativeExport traces") }&.kill
+      end
+      Child.flush
+      puts JSON.generate(sum: Child.writer.stats.values_at(:traces_accepted, :traces_dropped).sum,
+                         interrupted: interruptions > 10)
+    RUBY
+
+    expect(told).to eq("sum" => 100, "interrupted" => true)
+  end
+
   it "have their traces sent without a flush" do
     told = told(<<~RUBY)
       Child.trace("one")

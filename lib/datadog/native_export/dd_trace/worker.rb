@@ -21,6 +21,9 @@ module Datadog
         # Seconds between two looks at whether traces are processed: in a signal handler, where a condition variable
         # can't be used, there is nothing better.
         STEP = 0.005
+        # An interrupt between taking a trace and counting it would lose it uncounted. Processors can be interrupted.
+        UNDISTURBED = { Object => :on_blocking }.freeze
+        DISTURBED = { Object => :immediate }.freeze
         # Tells when all that was added before it is done.
         Marker = Struct.new(:reached)
         # Of one process: what its parent has not done is the parent's.
@@ -32,7 +35,7 @@ module Datadog
           # Returns whether the caller is a processor.
           def processor? = processing && thread.equal?(Thread.current)
         end
-        private_constant :GENERATIONS, :STEP, :Marker, :Backlog
+        private_constant :GENERATIONS, :STEP, :UNDISTURBED, :DISTURBED, :Marker, :Backlog
 
         # Returns whether there are processors. Versions that keep them elsewhere are taken to have some.
         #
@@ -136,28 +139,36 @@ module Datadog
 
         def launch(backlog)
           thread = Thread.new do
+            Thread.current.report_on_exception = false
             backlog.thread = Thread.current
             work(backlog)
           end
           thread.name = "Datadog::NativeExport traces"
           # Puma warns of threads that a fork would end. This one starts anew in a child.
           thread.thread_variable_set(:fork_safe, true)
-          thread.report_on_exception = false
           backlog.thread = thread
         end
 
         def work(backlog)
           loop do
             [TURN, backlog.queue.size / SHARE].max.times do
-              item = backlog.queue.pop
-              return if item.nil? && ended?(backlog)
-
-              handle(backlog, item)
+              return unless take(backlog)
               break if backlog.queue.empty?
             end
             poll
             backlog.queue.empty? ? rest(backlog) : Thread.pass
           end
+        end
+
+        # Returns false when there will be nothing more.
+        def take(backlog)
+          Thread.handle_interrupt(UNDISTURBED) do
+            item = backlog.queue.pop
+            return false if item.nil? && ended?(backlog)
+
+            handle(backlog, item)
+          end
+          true
         end
 
         def rest(backlog)
@@ -173,12 +184,10 @@ module Datadog
 
         # Does what a thread would do. Returns whether there was anything.
         def step(backlog)
-          item = backlog.queue.pop(true)
+          Thread.handle_interrupt(UNDISTURBED) { handle(backlog, backlog.queue.pop(true)) }
+          true
         rescue ThreadError
           false
-        else
-          handle(backlog, item)
-          true
         end
 
         def handle(backlog, item)
@@ -211,12 +220,18 @@ module Datadog
         # Whatever a processor raises costs no other trace, nor does it if it ends the thread.
         def run(segment)
           processed = false
-          @deliver.call(self.class.processors? ? Datadog::Tracing::Pipeline.process!([segment]) : [segment])
-          processed = true
+          Thread.handle_interrupt(UNDISTURBED) do
+            @deliver.call(self.class.processors? ? through_processors(segment) : [segment])
+            processed = true
+          end
         rescue Exception => e # rubocop:disable Lint/RescueException
           Log.debug(e)
         ensure
           @drop.call(1) unless processed
+        end
+
+        def through_processors(segment)
+          Thread.handle_interrupt(DISTURBED) { Datadog::Tracing::Pipeline.process!([segment]) }
         end
 
         # Processors may be slow for reasons of their own. Without any, there is more to do than one thread can, and the

@@ -174,7 +174,7 @@ module Datadog
         @accepted += segments.size - dropped
         drop(dropped)
       rescue StandardError => e
-        drop(1)
+        drop(segments.size)
         DDTrace::Log.debug(e)
       end
 
