@@ -47,7 +47,8 @@ module NativeGem
 
     private
 
-    def specification = Gem::Specification.load(GEMSPEC)
+    # A copy, since RubyGems returns the same object each time, and platforms change theirs.
+    def specification = Gem::Specification.load(GEMSPEC).dup
 
     def build_native(platform)
       libraries = Dir.glob("*/*", base: File.join(LIBRARIES, platform)).sort_by { |path| version(path) }
