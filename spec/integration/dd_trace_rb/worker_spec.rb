@@ -92,9 +92,9 @@ RSpec.describe "Threads that trace with dd-trace-rb and native export" do
     expect(told).to eq("names" => { "request" => 1, "outcome" => 1 })
   end
 
-  it "lose nothing where the worker is interrupted, between any two instructions" do
+  it "lose nothing where the worker is interrupted" do
     told = told(<<~RUBY)
-      # At once after a trace was taken, and otherwise when it will.
+      # By an exception as soon as a trace was taken, and by `kill` at any moment.
       queue = Child.writer.instance_variable_get(:@worker).send(:present).queue
       interruptions = 0
       queue.define_singleton_method(:pop) do |*arguments|
