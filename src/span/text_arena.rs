@@ -91,7 +91,7 @@ impl TextArena {
         if self
             .open
             .as_ref()
-            .is_none_or(|open| BLOCK_BYTES - open.used < bytes.len())
+            .is_none_or(|open| open.room() < bytes.len())
         {
             self.open_block();
         }
@@ -144,7 +144,7 @@ impl TextArena {
     #[inline(never)]
     fn open_block(&mut self) {
         if let Some(full) = self.open.replace(OpenBlock::new()) {
-            self.allocated += BLOCK_BYTES - full.used;
+            self.allocated += full.room();
         }
     }
 
@@ -254,6 +254,11 @@ impl OpenBlock {
     }
 
     #[inline]
+    fn room(&self) -> usize {
+        BLOCK_BYTES - self.used
+    }
+
+    #[inline]
     fn text(&self) -> NonNull<u8> {
         // SAFETY: the block is alive as long as the credit isn't returned.
         unsafe { NonNull::new_unchecked((&raw mut (*self.block.as_ptr()).text).cast()) }
@@ -274,7 +279,7 @@ impl OpenBlock {
     #[inline]
     fn append(&mut self, bytes: &[u8]) -> Option<usize> {
         let (start, len) = (self.used, bytes.len());
-        assert!(len <= BLOCK_BYTES - start);
+        assert!(len <= self.room());
         // SAFETY: there is room, which no text shares yet, and which does not overlap with anything else. What is
         // checked is what was copied.
         unsafe {
@@ -291,7 +296,7 @@ impl OpenBlock {
 
     /// Returns the bytes that [`OpenBlock::append`] has just copied and rejected.
     fn rejected(&self, len: usize) -> &[u8] {
-        assert!(len <= BLOCK_BYTES - self.used);
+        assert!(len <= self.room());
         // SAFETY: `append` has written these bytes, behind all text.
         unsafe { std::slice::from_raw_parts(self.text().as_ptr().add(self.used), len) }
     }
@@ -335,8 +340,10 @@ unsafe fn copy_ascii(from: *const u8, to: *mut u8, len: usize) -> bool {
     unsafe {
         match len {
             8.. => {
-                for at in (0..len - 8).step_by(8) {
+                let mut at = 0;
+                while at < len - 8 {
                     copy!(u64, at, seen);
+                    at += 8;
                 }
                 copy!(u64, len - 8, seen);
             }

@@ -72,7 +72,7 @@ pub fn seconds(ruby: &Ruby, value: Value) -> Result<i64, Failure> {
     const RANGE: &str = "seconds up to 2**63-1 nanoseconds";
     let range = || Failure::out_of_range("duration", RANGE, value);
     if let Some(float) = Float::from_value(value) {
-        let nanoseconds = (float.to_f64() * PER_SECOND as f64).trunc();
+        let nanoseconds = float.to_f64() * PER_SECOND as f64;
         // 2**63 is the first that an i64 can't hold; NaN is in no range.
         let fits =
             (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&nanoseconds);
@@ -143,12 +143,19 @@ pub fn metric(
     Ok((!number.is_nan()).then_some(number))
 }
 
-fn fit<T: TryFrom<i128> + TryFrom<u128>>(
-    value: Value,
-    field: &str,
-    class: &str,
-    range: &str,
-) -> Result<T, Failure> {
+/// What an Integer can be converted to.
+trait Whole: TryFrom<i64> + TryFrom<i128> + TryFrom<u128> {}
+
+impl<T: TryFrom<i64> + TryFrom<i128> + TryFrom<u128>> Whole for T {}
+
+#[inline]
+fn fit<T: Whole>(value: Value, field: &str, class: &str, range: &str) -> Result<T, Failure> {
+    let small = fixnum(value).and_then(|small| T::try_from(small).ok());
+    small.map_or_else(|| fit_large(value, field, class, range), Ok)
+}
+
+#[inline(never)]
+fn fit_large<T: Whole>(value: Value, field: &str, class: &str, range: &str) -> Result<T, Failure> {
     let whole =
         RubyInteger::from_value(value).ok_or_else(|| Failure::wrong_class(field, class, value))?;
     whole
@@ -157,7 +164,8 @@ fn fit<T: TryFrom<i128> + TryFrom<u128>>(
 }
 
 /// Reads an Integer that is not 0.
-fn id<T: TryFrom<i128> + TryFrom<u128> + Default + PartialEq>(
+#[inline]
+fn id<T: Whole + Default + PartialEq>(
     value: Value,
     field: &str,
     range: &str,

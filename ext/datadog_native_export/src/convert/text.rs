@@ -30,12 +30,11 @@ impl Texts {
         self.cache.kept(value)
     }
 
-    /// Stores the text of a String that isn't frozen and is short and UTF-8, as nearly all are that don't repeat.
+    /// Stores the text of a String that isn't frozen, and is short and UTF-8.
     #[inline(never)]
     pub fn append(&mut self, value: Value) -> Option<Appended<'_>> {
         let string = RString::from_value(value)?;
-        let facts = StringFacts::of(string);
-        match facts.is_read_as_utf8() && !facts.is_frozen() {
+        match StringFacts::of(string).is_common() {
             true => append_text(string, &mut self.arena),
             false => None,
         }

@@ -5,6 +5,7 @@ use magnus::rb_sys::{AsRawValue, FromRawValue, protect};
 use magnus::{Error, RHash, Value};
 use std::any::Any;
 use std::ffi::{c_int, c_void};
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// How the keys of a Hash relate to each other.
@@ -41,12 +42,12 @@ pub fn keys(hash: RHash) -> Keys {
 }
 
 /// Room for copies of the entries of a Hash. It stands on the stack, where the garbage collector finds them.
-pub struct Copies([[rb_sys::VALUE; 2]; Entries::MOST_COPIED]);
+pub struct Copies([[MaybeUninit<rb_sys::VALUE>; 2]; Entries::MOST_COPIED]);
 
 impl Default for Copies {
     #[inline(always)]
     fn default() -> Self {
-        Self([[rb_sys::Qnil as rb_sys::VALUE; 2]; Entries::MOST_COPIED])
+        Self([[MaybeUninit::uninit(); 2]; Entries::MOST_COPIED])
     }
 }
 

@@ -48,6 +48,7 @@ pub struct StringFacts(rb_sys::VALUE);
 impl StringFacts {
     const FROZEN: rb_sys::VALUE = rb_sys::ruby_fl_type::RUBY_FL_FREEZE as _;
     const ENCODING: rb_sys::VALUE = rb_sys::ruby_encoding_consts::RUBY_ENCODING_MASK as _;
+    const SHIFT: u32 = rb_sys::ruby_encoding_consts::RUBY_ENCODING_SHIFT as _;
     const CODERANGE: rb_sys::VALUE = rb_sys::ruby_coderange_type::RUBY_ENC_CODERANGE_MASK as _;
 
     /// Reads the flags of the object, where Ruby keeps all of this; a call for each would cost more than the copy of the
@@ -66,8 +67,15 @@ impl StringFacts {
     /// Returns the index of the String's encoding.
     #[inline]
     pub fn encoding(self) -> c_int {
-        const SHIFT: u32 = rb_sys::ruby_encoding_consts::RUBY_ENCODING_SHIFT as _;
-        ((self.0 & Self::ENCODING) >> SHIFT) as c_int
+        ((self.0 & Self::ENCODING) >> Self::SHIFT) as c_int
+    }
+
+    /// Returns whether the String isn't frozen and its encoding is one of [`Encodings`], as of nearly all Strings that
+    /// don't repeat.
+    #[inline(always)]
+    pub fn is_common(self) -> bool {
+        self.0 & Self::FROZEN == 0
+            && self.0 & Self::ENCODING <= (Encodings::US_ASCII as rb_sys::VALUE) << Self::SHIFT
     }
 
     /// Returns whether the bytes are taken as they are: binary Strings, and US-ASCII ones that are broken, are taken for

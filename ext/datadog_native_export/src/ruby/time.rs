@@ -1,8 +1,8 @@
 //! Ruby Times.
 
 use super::is_exactly;
+use super::private::plain_nanoseconds;
 use magnus::rb_sys::{AsRawValue, protect};
-use magnus::value::ReprValue;
 use magnus::{Error, RTypedData, Ruby, Time, Value};
 
 /// Returns the nanoseconds since the epoch of a Time, or `None` when `value` is something else.
@@ -11,23 +11,35 @@ use magnus::{Error, RTypedData, Ruby, Time, Value};
 ///
 /// # Errors
 /// What Ruby raises for a Time that `time_t` can't hold.
-#[inline]
+#[inline(always)]
 pub fn nanoseconds(ruby: &Ruby, value: Value) -> Result<Option<i128>, Error> {
     let Some(time) = RTypedData::from_value(value) else {
         return Ok(None);
     };
     // Asking whether it is of a subclass takes a call.
-    if !is_exactly(time, ruby.class_time()) && Time::from_value(time.as_value()).is_none() {
+    if is_exactly(time, ruby.class_time()) {
+        if let Some(nanoseconds) = plain_nanoseconds(time) {
+            return Ok(Some(nanoseconds.into()));
+        }
+    } else if Time::from_value(value).is_none() {
         return Ok(None);
     }
+    nanoseconds_by_ruby(time).map(Some)
+}
+
+/// Returns the nanoseconds since the epoch of a Time, as Ruby's API tells them.
+///
+/// # Errors
+/// As [`nanoseconds`].
+#[inline(never)]
+pub fn nanoseconds_by_ruby(time: RTypedData) -> Result<i128, Error> {
     let (mut seconds, mut nanoseconds) = (0, 0);
     protect(|| {
-        // SAFETY: it is a Time; what is raised for one out of range is caught here, and nothing is owned.
+        // SAFETY: it is a Time; what is raised for one out of range, or for anything else, is caught here, and nothing
+        // is owned.
         let timespec = unsafe { rb_sys::rb_time_timespec(time.as_raw()) };
         (seconds, nanoseconds) = (timespec.tv_sec, timespec.tv_nsec);
         rb_sys::Qnil as rb_sys::VALUE
     })?;
-    Ok(Some(
-        i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds),
-    ))
+    Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
 }

@@ -9,13 +9,13 @@ use crate::convert::events::Moment;
 use crate::convert::links::Link;
 use crate::convert::{Lowering, Policy, each_of, numbers};
 use crate::errors::{Failure, Kind};
-use crate::ruby::{same_object, values_from};
+use crate::ruby::same_object;
 use crate::scratch::Scratch;
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
 use pipeline::span::{Chunk, LeftOut, POOL_CHUNK, Size, SpanBytes, pool, take_spans};
-use prefetch::{BATCH, prefetch_batch};
+use prefetch::read_batch;
 use tracer_span::TracerSpan;
 
 /// Lowers the spans of one trace: objects with the instance variables of `Datadog::Tracing::Span`, read without calling
@@ -23,6 +23,7 @@ use tracer_span::TracerSpan;
 ///
 /// # Errors
 /// What keeps the trace from being sent; when `strict`, also what else would be repaired or left out.
+#[inline(never)]
 pub fn lower(ruby: &Ruby, spans: RArray, strict: bool) -> Result<(Chunk, LeftOut), Failure> {
     let policy = match strict {
         true => Policy::Strict,
@@ -73,35 +74,38 @@ impl<'a> AsMut<Lowering<'a>> for TraceLowering<'a> {
 impl TraceLowering<'_> {
     fn spans(&mut self, spans: RArray, chunk: &mut Vec<SpanBytes>) -> Result<(), Failure> {
         let mut index = 0;
-        // The length is asked for each time: rare values call Ruby code, which may change the Array.
-        while index < spans.len() {
-            if index == chunk.len() {
-                take_spans(chunk, POOL_CHUNK.min(spans.len() - index));
-                let left = spans.len() - chunk.len();
-                chunk.try_reserve_exact(left).map_err(|_| {
-                    Failure::new(Kind::NoMemory, "spans", "failed to allocate memory")
-                })?;
+        // Each batch is asked for when it is its turn: rare values call Ruby code, which may change the Array.
+        loop {
+            let batch = read_batch(spans, index, self.readers);
+            for (object, span) in batch.iter().flatten() {
+                if index == chunk.len() {
+                    Self::make_room(chunk, spans.len())?;
+                }
+                let lowered = match span {
+                    Some(span) => self.span(span, &mut chunk[index]),
+                    None => Err(Failure::wrong_class("span", "a tracer's span", *object)),
+                };
+                lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
+                index += 1;
             }
-            if index % BATCH == 0 {
-                prefetch_batch(spans, index, self.readers);
+            if index >= spans.len() {
+                chunk.truncate(index);
+                return Ok(());
             }
-            let [Some(span)] = values_from(spans, index) else {
-                break;
-            };
-            let lowered = self.span(span, &mut chunk[index]);
-            lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
-            index += 1;
         }
-        chunk.truncate(index);
-        Ok(())
+    }
+
+    /// Adds some spans to lower into to the chunk, and makes room for the rest of a trace of `length` spans.
+    fn make_room(chunk: &mut Vec<SpanBytes>, length: usize) -> Result<(), Failure> {
+        let left = length.saturating_sub(chunk.len());
+        take_spans(chunk, left.clamp(1, POOL_CHUNK));
+        let left = length.saturating_sub(chunk.len());
+        let reserved = chunk.try_reserve_exact(left);
+        reserved.map_err(|_| Failure::new(Kind::NoMemory, "spans", "failed to allocate memory"))
     }
 
     #[inline]
-    fn span(&mut self, span: Value, lowered: &mut SpanBytes) -> Result<(), Failure> {
-        let Some(values) = self.readers.span.read(span) else {
-            return Err(Failure::wrong_class("span", "a tracer's span", span));
-        };
-        let span = TracerSpan::from(values);
+    fn span(&mut self, span: &TracerSpan, lowered: &mut SpanBytes) -> Result<(), Failure> {
         self.lowering.begin_span();
         lowered.trace_id = self.trace_id(span.trace_id)?;
         lowered.span_id = numbers::span_id(span.id)?;

@@ -1,7 +1,6 @@
 //! The objects of a tracer: what is read of `Datadog::Tracing::Span` and of its links and events.
 
 use crate::ruby::InstanceVariables;
-use crate::ruby::private::Slots;
 use magnus::Value;
 
 /// Declares the instance variables of a span that are read, each under its name.
@@ -20,21 +19,6 @@ macro_rules! span_variables {
             fn from([$($field),*]: [Value; SPAN_VARIABLES_COUNT]) -> Self {
                 Self { $($field),* }
             }
-        }
-
-        #[expect(non_camel_case_types, reason = "the names of fields")]
-        enum Index {
-            $($field,)*
-        }
-
-        #[expect(dead_code, reason = "not all are prefetched")]
-        impl Slots<'_, SPAN_VARIABLES_COUNT> {
-            $(
-                #[inline(always)]
-                pub fn $field(&self) -> Value {
-                    self.get(Index::$field as usize)
-                }
-            )*
         }
     };
 }
@@ -57,9 +41,6 @@ span_variables! {
     links = "@links",
     events = "@events",
 }
-
-/// The variables of a span, where they are.
-pub type SpanSlots<'s> = Slots<'s, SPAN_VARIABLES_COUNT>;
 
 /// Reads the instance variables of each kind of object.
 pub struct Readers {

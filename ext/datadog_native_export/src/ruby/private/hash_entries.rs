@@ -1,12 +1,12 @@
 //! Where a Hash keeps its entries. Ruby's API has a call for each entry, which costs more than most of what is done with
 //! it, and can't tell where the entries are before they are read.
 
-use super::{enabled, prefetch, prefetch_pointee};
 use crate::ruby::address;
 use crate::ruby::hash::{Keys, each_pair_by_ruby};
 use magnus::rb_sys::FromRawValue;
 use magnus::value::ReprValue;
 use magnus::{Error, RHash, Ruby, Value};
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 type Word = rb_sys::VALUE;
@@ -92,47 +92,51 @@ impl Entries {
     }
 
     /// Copies keys and values, if there are not too many.
-    #[inline]
-    pub fn copy_to(self, copies: &mut [[Word; 2]; Self::MOST_COPIED]) -> Option<&[[Word; 2]]> {
+    #[inline(always)]
+    pub fn copy_to(
+        self,
+        copies: &mut [[MaybeUninit<Word>; 2]; Self::MOST_COPIED],
+    ) -> Option<&[[Word; 2]]> {
         if self.count > Self::MOST_COPIED {
             return None;
         }
-        let mut copied = 0;
-        for index in 0..self.count {
-            // SAFETY: there are so many entries, and nothing changes them while they are copied.
-            unsafe {
-                let entry = self.first.add(index * self.form.size);
-                if *entry == self.form.deleted {
-                    continue;
-                }
-                let key = entry.add(self.form.key);
-                copies[copied] = [*key, *key.add(1)];
-            }
-            copied += 1;
+        let copies = copies.as_mut_ptr().cast::<[Word; 2]>();
+        // SAFETY: there are so many entries, nothing changes them while they are copied, and there is room for all.
+        unsafe {
+            let mut next = copies;
+            self.each(|key| {
+                next.write([*key, *key.add(1)]);
+                next = next.add(1);
+            });
+            Some(std::slice::from_raw_parts(
+                copies,
+                next.offset_from_unsigned(copies),
+            ))
         }
-        Some(&copies[..copied])
     }
 
-    /// Prefetches every value, or what a word of it points to.
-    #[inline]
-    pub fn prefetch_values(self, pointee: Option<usize>) {
-        self.each_value(|value| match pointee {
-            Some(index) => prefetch_pointee(value, index),
-            None => prefetch(value),
-        });
+    /// Calls `each`, such as [`super::prefetch`], with every value.
+    #[inline(always)]
+    pub fn prefetch_values(self, each: impl Fn(Value)) {
+        // SAFETY: prefetching calls nothing, and a value is live as long as its Hash.
+        unsafe { self.each(|key| each(Value::from_raw(*key.add(1)))) };
     }
 
-    /// Calls `each` with every value. It must not call Ruby.
-    #[inline]
-    fn each_value(self, mut each: impl FnMut(Value)) {
-        for index in 0..self.count {
-            // SAFETY: as in `copy_to`; the value is live as long as the Hash is.
+    /// Calls `each` with the address of every key, which its value follows.
+    ///
+    /// # Safety
+    /// The entries must still be valid, and `each` must not call Ruby.
+    #[inline(always)]
+    unsafe fn each(self, mut each: impl FnMut(*const Word)) {
+        let mut entry = self.first;
+        for _ in 0..self.count {
+            // SAFETY: there are so many entries.
             unsafe {
-                let entry = self.first.add(index * self.form.size);
                 if *entry != self.form.deleted {
-                    each(Value::from_raw(*entry.add(self.form.key + 1)));
+                    each(entry.add(self.form.key));
                 }
             }
+            entry = entry.wrapping_add(self.form.size);
         }
     }
 }
@@ -148,9 +152,6 @@ pub fn are_found() -> bool {
 /// # Errors
 /// When there is no memory for some Hashes.
 pub fn check(ruby: &Ruby) -> Result<(), Error> {
-    if !enabled() {
-        return Ok(());
-    }
     // Small ones hold up to 8.
     for size in [0, 1, 7, 8, 9, 30] {
         for deleted in [None, Some(0), Some(5)] {
@@ -196,7 +197,7 @@ fn checked(hash: RHash) -> Result<Option<Entries>, Error> {
         expected.push([key, value].map(|object| address(object) as Word));
         Ok::<_, Error>(())
     })?;
-    let mut copies = [[0; 2]; Entries::MOST_COPIED];
+    let mut copies = [[MaybeUninit::uninit(); 2]; Entries::MOST_COPIED];
     // SAFETY: a Hash of this Ruby; that its words are read as entries without being followed does no harm.
     let entries = unsafe { layout::entries(hash) };
     let copied = entries.and_then(|entries| entries.copy_to(&mut copies));

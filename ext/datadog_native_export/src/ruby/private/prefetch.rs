@@ -35,14 +35,44 @@ pub fn prefetch_range(addresses: Range<usize>) {
     addresses.step_by(LINE).for_each(prefetch_address);
 }
 
-/// Prefetches what the word at an index of an object points to, if it points anywhere.
+/// Prefetches the text of a String that has it apart from itself. One that is frozen is mostly shared by many spans, and
+/// near already.
 #[inline]
-pub fn prefetch_pointee(object: Value, index: usize) {
+pub fn prefetch_text(object: Value) {
+    const KIND: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_MASK as rb_sys::VALUE
+        | rb_sys::ruby_rstring_flags::RSTRING_NOEMBED as rb_sys::VALUE
+        | rb_sys::ruby_fl_type::RUBY_FL_FREEZE as rb_sys::VALUE;
+    const APART: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_STRING as rb_sys::VALUE
+        | rb_sys::ruby_rstring_flags::RSTRING_NOEMBED as rb_sys::VALUE;
+    /// Where its address stands, in words.
+    const ADDRESS: usize = 3;
+    prefetch_part(object, KIND, APART, ADDRESS);
+}
+
+/// Prefetches the contents of an object that C code has made, such as a Time, if it has them apart from itself.
+#[inline]
+pub fn prefetch_data(object: Value) {
+    const KIND: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_MASK as rb_sys::VALUE;
+    const DATA: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_DATA as rb_sys::VALUE;
+    /// Where its address stands, in words.
+    const ADDRESS: usize = 4;
+    prefetch_part(object, KIND, DATA, ADDRESS);
+}
+
+/// Prefetches what a word of an object points to, if its flags say that it does. What isn't the address of anything is
+/// no harm, but it takes the processor long to find out.
+#[inline(always)]
+fn prefetch_part(object: Value, mask: rb_sys::VALUE, flags: rb_sys::VALUE, word: usize) {
     /// The size of the smallest objects.
     const WORDS: usize = 5;
-    if !rb_sys::SPECIAL_CONST_P(object.as_raw()) && index < WORDS {
-        // SAFETY: the object is on the heap, and has this word.
-        let word = unsafe { (object.as_raw() as *const usize).add(index).read_volatile() };
-        prefetch_address(word);
+    let object = object.as_raw();
+    if rb_sys::SPECIAL_CONST_P(object) || word >= WORDS {
+        return;
+    }
+    let object = object as *const rb_sys::VALUE;
+    // SAFETY: the object is on the heap, begins with its flags, and has this word.
+    let (found, address) = unsafe { (object.read(), object.add(word).read_volatile()) };
+    if found & mask == flags {
+        prefetch_address(address as usize);
     }
 }
