@@ -335,15 +335,20 @@ unsafe fn copy_ascii(from: *const u8, to: *mut u8, len: usize) -> bool {
     }
     const NOT_ASCII: u64 = 0x8080_8080_8080_8080;
     let mut seen = 0;
-    // SAFETY: each word lies within the `len` bytes. The last one may overlap with the one before; what it writes
-    // there is what is looked at.
+    // SAFETY: each word lies within the `len` bytes. One may overlap with the one before; what it writes there is what
+    // is looked at.
     unsafe {
         match len {
             8.. => {
                 let mut at = 0;
-                while at < len - 8 {
+                // Two at a time: of a loop over single words the compiler makes a call of `memcpy`, and reads all again.
+                while at + 16 < len {
                     copy!(u64, at, seen);
-                    at += 8;
+                    copy!(u64, at + 8, seen);
+                    at += 16;
+                }
+                if at + 8 < len {
+                    copy!(u64, at, seen);
                 }
                 copy!(u64, len - 8, seen);
             }
@@ -351,11 +356,12 @@ unsafe fn copy_ascii(from: *const u8, to: *mut u8, len: usize) -> bool {
                 copy!(u32, 0, seen);
                 copy!(u32, len - 4, seen);
             }
-            _ => {
-                for at in 0..len {
-                    copy!(u8, at, seen);
-                }
+            1.. => {
+                copy!(u8, 0, seen);
+                copy!(u8, len / 2, seen);
+                copy!(u8, len - 1, seen);
             }
+            0 => {}
         }
     }
     seen & NOT_ASCII == 0

@@ -15,6 +15,7 @@ pub fn trace_id(value: Value) -> Result<u128, Failure> {
 }
 
 /// Reads an Integer of 1 to 2**64-1.
+#[inline]
 pub fn span_id(value: Value) -> Result<u64, Failure> {
     id(value, "span_id", "1 to 2**64-1")
 }
@@ -25,6 +26,7 @@ pub fn parent_id(value: Value) -> Result<u64, Failure> {
 }
 
 /// Reads a Time, or an Integer of nanoseconds since the epoch.
+#[inline]
 pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Failure> {
     match time(ruby, value)? {
         Some(nanoseconds) => i64::try_from(nanoseconds)

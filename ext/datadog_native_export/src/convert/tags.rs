@@ -47,6 +47,7 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// For a value of another class, as the policy says.
+    #[inline(always)]
     pub fn hash(&mut self, value: Value, field: &str) -> Result<Option<RHash>, Failure> {
         match RHash::from_value(value) {
             None if !value.is_nil() => {
@@ -67,7 +68,12 @@ impl Lowering<'_> {
         lower: impl Fn(&mut Self, &BytesString, Value) -> Result<Option<V>, Failure>,
     ) -> Result<(), Failure> {
         let hash = self.hash(hash, field)?;
-        let length = hash.map_or(0, |hash| hash.len());
+        let mut copies = Copies::default();
+        let copied = hash.and_then(|hash| copies.read(hash));
+        let length = match &copied {
+            Some((_, pairs)) => pairs.len(),
+            None => hash.map_or(0, |hash| hash.len()),
+        };
         // One that had many entries before would keep their room for a few.
         if map.capacity() > 2 * length + MOST_SPARE {
             *map = VecMap::new();
@@ -79,9 +85,8 @@ impl Lowering<'_> {
         entries
             .try_reserve_exact(length)
             .map_err(|_| Failure::new(Kind::NoMemory, field, "failed to allocate memory"))?;
-        let mut copies = Copies::default();
         let mut distinct;
-        if let Some((keys, pairs)) = copies.read(hash) {
+        if let Some((keys, pairs)) = copied {
             distinct = keys == Keys::Distinct;
             for (key, value) in pairs {
                 let is_plain = match self.texts.kept(key) {

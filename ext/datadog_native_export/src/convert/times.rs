@@ -10,7 +10,7 @@ use magnus::{RString, Ruby, Value};
 ///
 /// # Errors
 /// What these methods raise.
-#[inline]
+#[inline(always)]
 pub fn time(ruby: &Ruby, value: Value) -> Result<Option<i128>, Failure> {
     match nanoseconds(ruby, value)? {
         None if !is_plain(ruby, value) => like_time(ruby, value),

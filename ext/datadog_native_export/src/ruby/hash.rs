@@ -54,7 +54,10 @@ impl Default for Copies {
 impl Copies {
     /// Copies the entries of a Hash, and tells how its keys relate. Returns `None` where they can't be read at once.
     #[inline(always)]
-    pub fn read(&mut self, hash: RHash) -> Option<(Keys, impl Iterator<Item = (Value, Value)>)> {
+    pub fn read(
+        &mut self,
+        hash: RHash,
+    ) -> Option<(Keys, impl ExactSizeIterator<Item = (Value, Value)>)> {
         let entries = Entries::of(hash)?;
         let copied = entries.copy_to(&mut self.0)?;
         // SAFETY: both were live when they were copied, and are kept alive by the copies since.

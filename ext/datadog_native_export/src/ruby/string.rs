@@ -125,6 +125,21 @@ pub fn is_ascii_only(string: RString) -> bool {
     string.enc_coderange_scan() == Coderange::SevenBit
 }
 
+/// Returns the bytes of a String. [`RString::as_slice`] is the same, but a call in builds that don't optimize across
+/// crates.
+///
+/// # Safety
+/// The String must be neither collected nor moved nor changed in its length while they are used.
+#[inline(always)]
+unsafe fn bytes(string: &RString) -> &[u8] {
+    let string = string.as_raw();
+    // SAFETY: as promised; it is a String.
+    unsafe {
+        let start = rb_sys::RSTRING_PTR(string).cast();
+        std::slice::from_raw_parts(start, rb_sys::RSTRING_LEN(string) as usize)
+    }
+}
+
 /// Copies the text of a String into an arena, repaired if it is not UTF-8, and tells whether it was.
 ///
 /// `IO#readpartial` has the kernel write into a String while other threads run, so that even with the GVL held the bytes
@@ -136,7 +151,7 @@ pub fn is_ascii_only(string: RString) -> bool {
 pub fn copy_text(string: RString, arena: &mut TextArena) -> Result<(BytesString, bool), TextError> {
     // SAFETY: `string` is on the stack until the end, so that it is neither collected nor moved, and nothing calls Ruby.
     // What is read may change meanwhile, but not its length.
-    let copied = arena.put(unsafe { string.as_slice() });
+    let copied = arena.put(unsafe { bytes(&string) });
     std::hint::black_box(string);
     copied
 }
@@ -145,7 +160,7 @@ pub fn copy_text(string: RString, arena: &mut TextArena) -> Result<(BytesString,
 #[inline]
 pub fn append_text(string: RString, arena: &mut TextArena) -> Option<Appended<'_>> {
     // SAFETY: as in `copy_text`.
-    let appended = arena.append(unsafe { string.as_slice() });
+    let appended = arena.append(unsafe { bytes(&string) });
     std::hint::black_box(string);
     appended
 }
@@ -154,7 +169,7 @@ pub fn append_text(string: RString, arena: &mut TextArena) -> Option<Appended<'_
 #[inline]
 pub fn has_text(string: RString, text: &str) -> bool {
     // SAFETY: as in `copy_text`.
-    let is_same = unsafe { string.as_slice() } == text.as_bytes();
+    let is_same = unsafe { bytes(&string) } == text.as_bytes();
     std::hint::black_box(string);
     is_same
 }
@@ -178,7 +193,7 @@ pub fn keep_forever(string: RString) -> bool {
 /// Returns the bytes of a String that has just so many.
 pub fn exact_bytes<const N: usize>(string: RString) -> Option<[u8; N]> {
     // SAFETY: as in `copy_text`.
-    let bytes = unsafe { string.as_slice() }.try_into().ok();
+    let bytes = unsafe { bytes(&string) }.try_into().ok();
     std::hint::black_box(string);
     bytes
 }
@@ -187,7 +202,7 @@ pub fn exact_bytes<const N: usize>(string: RString) -> Option<[u8; N]> {
 pub fn copy_bytes(string: RString) -> Option<Vec<u8>> {
     let mut copy = Vec::new();
     // SAFETY: as in `copy_text`.
-    let bytes = unsafe { string.as_slice() };
+    let bytes = unsafe { bytes(&string) };
     copy.try_reserve_exact(bytes.len()).ok()?;
     copy.extend_from_slice(bytes);
     std::hint::black_box(string);

@@ -15,7 +15,7 @@ use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
 use pipeline::span::{Chunk, LeftOut, POOL_CHUNK, Size, SpanBytes, pool, take_spans};
-use prefetch::read_batch;
+use prefetch::Batch;
 use tracer_span::TracerSpan;
 
 /// Lowers the spans of one trace: objects with the instance variables of `Datadog::Tracing::Span`, read without calling
@@ -74,16 +74,17 @@ impl<'a> AsMut<Lowering<'a>> for TraceLowering<'a> {
 impl TraceLowering<'_> {
     fn spans(&mut self, spans: RArray, chunk: &mut Vec<SpanBytes>) -> Result<(), Failure> {
         let mut index = 0;
+        let mut batch = Batch::default();
         // Each batch is asked for when it is its turn: rare values call Ruby code, which may change the Array.
         loop {
-            let batch = read_batch(spans, index, self.readers);
-            for (object, span) in batch.iter().flatten() {
+            batch.read(spans, index, self.readers);
+            for (object, span) in batch.spans() {
                 if index == chunk.len() {
                     Self::make_room(chunk, spans.len())?;
                 }
                 let lowered = match span {
                     Some(span) => self.span(span, &mut chunk[index]),
-                    None => Err(Failure::wrong_class("span", "a tracer's span", *object)),
+                    None => Err(Failure::wrong_class("span", "a tracer's span", object)),
                 };
                 lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
                 index += 1;

@@ -12,61 +12,74 @@ use magnus::{RArray, RHash, RObject, Value};
 /// Number of spans that are read together: while one part of them is waited for, so are those of the others.
 const BATCH: usize = 10;
 
-/// Spans that are read, but not what their values hold.
-pub type Batch = [Option<(Value, Option<TracerSpan>)>; BATCH];
-
-/// Reads the next spans of an Array, as many as there are of one batch, and prefetches them level by level: the objects,
-/// then their variables, then the values, and then what the values hold. Each level reads what the one before has
-/// prefetched. What is no plain object comes without its variables.
-#[inline]
-pub fn read_batch(spans: RArray, index: usize, readers: &mut Readers) -> Batch {
-    let objects: [Option<Value>; BATCH] = values_from(spans, index);
-    let is_prefetching = CAN_PREFETCH && private::enabled();
-    if is_prefetching {
-        objects.iter().flatten().for_each(|span| prefetch(*span));
-        let layout = readers.span.layout();
-        for span in objects.iter().flatten() {
-            if let Some(slots) = RObject::from_value(*span).and_then(|span| layout.slots(span)) {
-                prefetch_range(slots.addresses());
-            }
-        }
-    }
-    let batch = objects.map(|span| {
-        let span = span?;
-        Some((span, readers.span.read(span).map(TracerSpan::from)))
-    });
-    if is_prefetching {
-        prefetch_values(&batch);
-    }
-    batch
+/// Spans that were read, but not what their values hold.
+#[derive(Default)]
+pub struct Batch {
+    objects: [Option<Value>; BATCH],
+    /// Of each object, unless it isn't a plain one.
+    spans: [Option<TracerSpan>; BATCH],
 }
 
-fn prefetch_values(batch: &Batch) {
-    let spans = || batch.iter().flatten().filter_map(|(_, span)| span.as_ref());
-    for span in spans() {
-        // Those that spans don't share.
-        prefetch(span.resource);
-        prefetch(span.meta);
-        prefetch(span.metrics);
-        prefetch(span.metastruct);
-        prefetch(span.start_time);
-        prefetch(span.links);
-        prefetch(span.events);
-    }
-    for span in spans() {
-        prefetch_text(span.resource);
-        prefetch_data(span.start_time);
-        hashes(span).for_each(|hash| prefetch_address(Entries::table_address(hash)));
-    }
-    for span in spans() {
-        for entries in hashes(span).filter_map(Entries::of) {
-            prefetch_range(entries.addresses());
+impl Batch {
+    /// Reads the next spans of an Array, as many as there are of one batch, and prefetches them level by level: the
+    /// objects, then their variables, then the values, and then what the values hold. Each level reads what the one
+    /// before has prefetched.
+    #[inline]
+    pub fn read(&mut self, spans: RArray, index: usize, readers: &mut Readers) {
+        self.objects = values_from(spans, index);
+        let objects = || self.objects.iter().flatten();
+        let is_prefetching = CAN_PREFETCH && private::enabled();
+        if is_prefetching {
+            objects().for_each(|span| prefetch(*span));
+            let layout = readers.span.layout();
+            for span in objects() {
+                let slots = RObject::from_value(*span).and_then(|span| layout.slots(span));
+                slots.inspect(|slots| prefetch_range(slots.addresses()));
+            }
+        }
+        for (span, object) in self.spans.iter_mut().zip(objects()) {
+            *span = readers.span.read(*object).map(TracerSpan::from);
+        }
+        if is_prefetching {
+            self.prefetch_values();
         }
     }
-    // The values of metrics are mostly no objects.
-    let tags = || spans().filter_map(|span| Entries::of(RHash::from_value(span.meta)?));
-    tags().for_each(|entries| entries.prefetch_values(prefetch));
-    tags().for_each(|entries| entries.prefetch_values(prefetch_text));
+
+    /// Returns each object, and what was read of it.
+    pub fn spans(&self) -> impl Iterator<Item = (Value, Option<&TracerSpan>)> {
+        let objects = self.objects.iter().copied().flatten();
+        objects.zip(self.spans.iter().map(Option::as_ref))
+    }
+
+    fn prefetch_values(&self) {
+        let spans = || self.spans().filter_map(|(_, span)| span);
+        for span in spans() {
+            // Those that spans don't share.
+            prefetch(span.resource);
+            prefetch(span.meta);
+            prefetch(span.metrics);
+            prefetch(span.metastruct);
+            prefetch(span.start_time);
+            prefetch(span.links);
+            prefetch(span.events);
+        }
+        for span in spans() {
+            prefetch_text(span.resource);
+            prefetch_data(span.start_time);
+            hashes(span).for_each(|hash| prefetch_address(Entries::table_address(hash)));
+        }
+        let mut tags = [None; BATCH];
+        for (span, tags) in spans().zip(&mut tags) {
+            let [meta, metrics] =
+                [span.meta, span.metrics].map(|hash| Entries::of(RHash::from_value(hash)?));
+            // The values of metrics are mostly no objects.
+            *tags = meta;
+            let entries = meta.into_iter().chain(metrics);
+            entries.for_each(|entries| prefetch_range(entries.addresses()));
+        }
+        let tags = || tags.iter().flatten();
+        tags().for_each(|entries| entries.prefetch_values(prefetch));
+    }
 }
 
 #[inline(always)]
