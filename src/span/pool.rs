@@ -94,7 +94,8 @@ pub fn reclaim_spans() {
     let mut chunk = Vec::with_capacity(POOL_CHUNK);
     while !pool.sent.is_empty() {
         for _ in 0..POOL_CHUNK {
-            chunk.push(trimmed(pool.sent.get_span()));
+            chunk.push(pool.sent.get_span());
+            chunk.last_mut().map(trim);
             // Has room once the last span of a chunk was taken.
             let empty = pool.sent.pull_empty_chunk();
             if empty.capacity() > 0 {
@@ -106,8 +107,8 @@ pub fn reclaim_spans() {
     }
 }
 
-/// Returns a used span without the room for many links, events or structured values, which few spans have.
-fn trimmed(mut span: SpanBytes) -> SpanBytes {
+/// Takes the room for many links, events or structured values, which few spans have, from a used span.
+fn trim(span: &mut SpanBytes) {
     if span.span_links.capacity() > MOST_SPARE {
         span.span_links = Vec::new();
     }
@@ -117,7 +118,6 @@ fn trimmed(mut span: SpanBytes) -> SpanBytes {
     if span.meta_struct.capacity() > MOST_SPARE {
         span.meta_struct = Default::default();
     }
-    span
 }
 
 #[cfg(test)]
