@@ -11,9 +11,24 @@ use std::time::{Duration, UNIX_EPOCH};
 /// (Datadog's propagation format for 128-bit trace ids).
 const TRACE_ID_HIGH: &str = "_dd.p.tid";
 
+/// The high half of the trace id that was met last, and its tag. Tracers put the second of a trace's start there, so that
+/// the traces of a payload share a few.
+#[derive(Default)]
+pub struct HighHalf(Option<(u64, BytesString)>);
+
+impl HighHalf {
+    fn tag(&mut self, high: u64) -> BytesString {
+        let last = self.0.take().filter(|(last, _)| *last == high);
+        let (_, tag) = self
+            .0
+            .insert(last.unwrap_or_else(|| (high, format!("{high:016x}").into())));
+        tag.clone()
+    }
+}
+
 /// Makes the spans of a chunk ready for the wire, which has room for 64 bits of a trace id: the root carries the rest
 /// as a tag, unless the tracer has set it on any of them. Without `typed_events`, events become JSON in a tag.
-pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool) {
+pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool, last_high: &mut HighHalf) {
     if !typed_events {
         chunk.iter_mut().for_each(move_events);
     }
@@ -24,7 +39,7 @@ pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool) {
             .any(|span| span.meta.contains_key(TRACE_ID_HIGH))
     {
         let root = root(chunk);
-        set_meta(&mut chunk[root], TRACE_ID_HIGH, format!("{high:016x}"));
+        set_meta(&mut chunk[root], TRACE_ID_HIGH, last_high.tag(high));
     }
 }
 
@@ -52,13 +67,13 @@ pub fn encoded_len(chunk: &[SpanBytes]) -> usize {
 fn move_events(span: &mut SpanBytes) {
     if let Some(json) = events_json::json(&span.span_events) {
         span.span_events.clear();
-        set_meta(span, events_json::TAG, json);
+        set_meta(span, events_json::TAG, json.into());
     }
 }
 
-fn set_meta(span: &mut SpanBytes, key: &'static str, value: String) {
-    let (key, value) = (BytesString::from_static(key), BytesString::from(value));
-    span.meta.insert_or_replace(key, value);
+fn set_meta(span: &mut SpanBytes, key: &'static str, value: BytesString) {
+    span.meta
+        .insert_or_replace(BytesString::from_static(key), value);
 }
 
 /// Returns the index of the span that the others descend from: one without a parent, or else one whose parent is
