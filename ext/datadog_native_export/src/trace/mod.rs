@@ -76,12 +76,11 @@ impl TraceLowering<'_> {
         let mut index = 0;
         let mut batch = Batch::default();
         // Each batch is asked for when it is its turn: rare values call Ruby code, which may change the Array.
-        loop {
-            batch.read(spans, index, self.readers);
+        while index < spans.len() {
+            Self::make_room(chunk, index, spans.len())?;
+            batch.read(spans, index, self.readers, &chunk[index..]);
             for (object, span) in batch.spans() {
-                if index == chunk.len() {
-                    Self::make_room(chunk, spans.len())?;
-                }
+                Self::make_room(chunk, index, spans.len())?;
                 let lowered = match span {
                     Some(span) => self.span(span, &mut chunk[index]),
                     None => Err(Failure::wrong_class("span", "a tracer's span", object)),
@@ -89,15 +88,18 @@ impl TraceLowering<'_> {
                 lowered.map_err(|failure| failure.within(&format!("spans[{index}].")))?;
                 index += 1;
             }
-            if index >= spans.len() {
-                chunk.truncate(index);
-                return Ok(());
-            }
         }
+        chunk.truncate(index);
+        Ok(())
     }
 
-    /// Adds some spans to lower into to the chunk, and makes room for the rest of a trace of `length` spans.
-    fn make_room(chunk: &mut Vec<SpanBytes>, length: usize) -> Result<(), Failure> {
+    /// Adds some spans to lower into to the chunk, if it has none at `index`, and makes room for the rest of a trace of
+    /// `length` spans.
+    #[inline]
+    fn make_room(chunk: &mut Vec<SpanBytes>, index: usize, length: usize) -> Result<(), Failure> {
+        if index < chunk.len() {
+            return Ok(());
+        }
         let left = length.saturating_sub(chunk.len());
         take_spans(chunk, left.clamp(1, POOL_CHUNK));
         let left = length.saturating_sub(chunk.len());

@@ -4,10 +4,11 @@
 use super::tracer_span::{Readers, TracerSpan};
 use crate::ruby::private::{
     self, CAN_PREFETCH, Entries, prefetch, prefetch_address, prefetch_data, prefetch_range,
-    prefetch_text,
+    prefetch_room, prefetch_text,
 };
 use crate::ruby::values_from;
 use magnus::{RArray, RHash, RObject, Value};
+use pipeline::span::SpanBytes;
 
 /// Number of spans that are read together: while one part of them is waited for, so are those of the others.
 const BATCH: usize = 10;
@@ -25,12 +26,14 @@ impl Batch {
     /// objects, then their variables, then the values, and then what the values hold. Each level reads what the one
     /// before has prefetched.
     #[inline]
-    pub fn read(&mut self, spans: RArray, index: usize, readers: &mut Readers) {
+    pub fn read(&mut self, spans: RArray, index: usize, readers: &mut Readers, room: &[SpanBytes]) {
         self.objects = values_from(spans, index);
         let objects = || self.objects.iter().flatten();
         let is_prefetching = CAN_PREFETCH && private::enabled();
+        let room = &room[..room.len().min(BATCH)];
         if is_prefetching {
             objects().for_each(|span| prefetch(*span));
+            prefetch_room(room.as_ptr(), room.len());
             let layout = readers.span.layout();
             for span in objects() {
                 let slots = RObject::from_value(*span).and_then(|span| layout.slots(span));
@@ -42,6 +45,13 @@ impl Batch {
         }
         if is_prefetching {
             self.prefetch_values();
+            for span in room {
+                prefetch_room(span.meta.iter().as_slice().as_ptr(), span.meta.capacity());
+                prefetch_room(
+                    span.metrics.iter().as_slice().as_ptr(),
+                    span.metrics.capacity(),
+                );
+            }
         }
     }
 

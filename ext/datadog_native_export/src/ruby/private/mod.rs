@@ -13,7 +13,8 @@ mod times;
 pub use hash_entries::Entries;
 pub use ivar_layout::IvarLayout;
 pub use prefetch::{
-    CAN_PREFETCH, prefetch, prefetch_address, prefetch_data, prefetch_range, prefetch_text,
+    CAN_PREFETCH, prefetch, prefetch_address, prefetch_data, prefetch_range, prefetch_room,
+    prefetch_text,
 };
 pub use times::plain_nanoseconds;
 

@@ -4,6 +4,14 @@ use crate::ruby::address;
 use magnus::Value;
 use magnus::rb_sys::AsRawValue;
 use std::ops::Range;
+#[cfg(target_arch = "x86_64")]
+use std::{
+    arch::x86_64::{_MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch},
+    ptr::without_provenance,
+};
+
+/// Bytes that a processor fetches at once, on all that Ruby is run on.
+const LINE: usize = 64;
 
 /// Whether anything here has an effect on this processor.
 pub const CAN_PREFETCH: bool = cfg!(target_arch = "x86_64");
@@ -20,8 +28,7 @@ pub fn prefetch_address(address: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: it has no effect that a program could notice, whatever the address is.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
+        _mm_prefetch::<_MM_HINT_T0>(without_provenance(address));
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = address;
@@ -30,9 +37,21 @@ pub fn prefetch_address(address: usize) {
 /// Prefetches the memory at all addresses of a range.
 #[inline]
 pub fn prefetch_range(addresses: Range<usize>) {
-    /// Bytes that a processor fetches at once, on all that Ruby is run on.
-    const LINE: usize = 64;
     addresses.step_by(LINE).for_each(prefetch_address);
+}
+
+/// Prefetches the memory of values that will be written.
+#[inline]
+pub fn prefetch_room<T>(room: *const T, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for address in (room.addr()..room.wrapping_add(count).addr()).step_by(LINE) {
+        // SAFETY: as in `prefetch_address`; nothing is written.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_ET0>(without_provenance(address));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (room, count);
 }
 
 /// Prefetches the text of a String that has it apart from itself. One that is frozen is mostly shared by many spans, and
