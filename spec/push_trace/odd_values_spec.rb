@@ -20,6 +20,17 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and odd values" 
     expect(span["metrics"]).to eq("m" => 2.0)
   end
 
+  it "reads the nanoseconds of a Time, which Ruby keeps as a number of one kind or another" do
+    times = { Time.at(0) => 0, Time.at(-1, 1, :nsec) => -999_999_999, Time.at(1/3r) => 333_333_333,
+              Time.at(-1/3r) => -333_333_334, Time.at(1_700_000_000, 1, :nsec).utc => 1_700_000_000_000_000_001,
+              Time.at(4_611_686_018, 427_387_903, :nsec) => (2**62) - 1,
+              Time.at(4_611_686_018, 427_387_904, :nsec) => 2**62,
+              Class.new(Time).at(7) => 7_000_000_000 }
+    spans = times.keys.map { |start_time| tracer_span(start_time:) }
+
+    expect(deliver(push_traces(spans)).spans.map { |span| span["start"] }).to eq(times.values)
+  end
+
   # Whoever decodes a map sees one of them in any case, and of a first span the library sends one.
   it "sends one of the keys that identity alone tells apart" do
     identity = %w[1 2].each_with_object({}.compare_by_identity) { |value, meta| meta["a".dup] = value }
@@ -57,6 +68,7 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and odd values" 
     "a parent that is out of range" => [{ parent_id: -1 }, {}, 0, 1],
     "a status that is no number" => [{ status: "1" }, {}, 0, 1],
     "a start that is no time" => [{ start_time: "now" }, { "start" => 0 }, 0, 1],
+    "a Time that was never initialized" => [{ start_time: Time.allocate }, { "start" => 0 }, 0, 1],
     "a duration that is NaN" => [{ duration: Float::NAN }, { "duration" => 0 }, 0, 1],
     "a duration out of range" => [{ duration: 1e300 }, { "duration" => 0 }, 0, 1],
     "a negative duration" => [{ duration: -0.25 }, { "duration" => -250_000_000 }, 0, 0],

@@ -94,6 +94,7 @@ RSpec.describe Datadog::NativeExport::Span, ".new" do
     { parent_id: -1 } => "parent_id: expected 0 to 2**64-1, got Integer (-1)",
     { start: 1 << 63 } => "start: expected nanoseconds between -2**63 and 2**63-1, got Integer (#{1 << 63})",
     { start: Time.at(1 << 40) } => "start: expected a Time between 1677 and 2262, got Time",
+    { start: Time.at(10**30) } => "start: expected a Time between 1677 and 2262, got Time",
     { duration: -(1 << 63) - 1 } =>
       "duration: expected nanoseconds between -2**63 and 2**63-1, got Integer (#{-(1 << 63) - 1})",
     { error: 1 << 31 } => "error: expected -2**31 to 2**31-1, got Integer (#{1 << 31})",

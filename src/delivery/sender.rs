@@ -13,7 +13,7 @@ use crate::otel::otlp;
 use crate::queue::{Count, Flush, Payload, Queue, Work};
 use crate::report::stats::Loss;
 use crate::runtime::Runtime;
-use crate::span::{self, AGENT_MAX_BYTES, HighHalf, SpanBytes};
+use crate::span::{self, AGENT_MAX_BYTES, SpanBytes};
 use libdd_shared_runtime::BasicRuntime;
 use std::sync::Arc;
 use std::time::Duration;
@@ -219,12 +219,10 @@ impl Sender {
             None => {
                 let typed_events = self.config.span_events;
                 let typed_events = typed_events.unwrap_or_else(|| self.info.span_events());
-                let mut high = HighHalf::default();
-                for chunk in &mut *chunks {
-                    span::prepare(chunk, typed_events, &mut high);
-                    if self.config.stats {
-                        chunk.iter_mut().for_each(span::limit_duration);
-                    }
+                span::prepare(chunks, typed_events);
+                if self.config.stats {
+                    let spans = chunks.iter_mut().flatten();
+                    spans.for_each(span::limit_duration);
                 }
             }
         }

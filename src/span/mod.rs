@@ -17,7 +17,7 @@ pub use libdd_trace_utils::span::v04::{
 };
 pub use otlp::{drop_unsampled, leave_out_infinities, prepare_for_otlp};
 pub use pool::{POOL_CHUNK, pool, reclaim_spans, take_spans};
-pub use prepare::{HighHalf, encoded_len, ends_in_future, limit_duration, prepare};
+pub use prepare::{encoded_len, ends_in_future, limit_duration, prepare};
 pub use size::{Size, span_memory};
 pub use static_texts::make_static;
 pub use text_arena::{Appended, ArenaText, TextArena, TextError};

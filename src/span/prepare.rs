@@ -11,35 +11,27 @@ use std::time::{Duration, UNIX_EPOCH};
 /// (Datadog's propagation format for 128-bit trace ids).
 const TRACE_ID_HIGH: &str = "_dd.p.tid";
 
-/// The high half of the trace id that was met last, and its tag. Tracers put the second of a trace's start there, so that
-/// the traces of a payload share a few.
-#[derive(Default)]
-pub struct HighHalf(Option<(u64, BytesString)>);
-
-impl HighHalf {
-    fn tag(&mut self, high: u64) -> BytesString {
-        let last = self.0.take().filter(|(last, _)| *last == high);
-        let (_, tag) = self
-            .0
-            .insert(last.unwrap_or_else(|| (high, format!("{high:016x}").into())));
-        tag.clone()
-    }
-}
-
-/// Makes the spans of a chunk ready for the wire, which has room for 64 bits of a trace id: the root carries the rest
-/// as a tag, unless the tracer has set it on any of them. Without `typed_events`, events become JSON in a tag.
-pub fn prepare(chunk: &mut [SpanBytes], typed_events: bool, last_high: &mut HighHalf) {
-    if !typed_events {
-        chunk.iter_mut().for_each(move_events);
-    }
-    let high = chunk.first().map_or(0, |span| (span.trace_id >> 64) as u64);
-    if high != 0
-        && !chunk
-            .iter()
-            .any(|span| span.meta.contains_key(TRACE_ID_HIGH))
-    {
-        let root = root(chunk);
-        set_meta(&mut chunk[root], TRACE_ID_HIGH, last_high.tag(high));
+/// Makes the spans of chunks ready for the wire, which has room for 64 bits of a trace id: the root carries the rest as a
+/// tag, unless the tracer has set it on any of them. Without `typed_events`, events become JSON in a tag.
+pub fn prepare(chunks: &mut [Vec<SpanBytes>], typed_events: bool) {
+    // Tracers put the second of a trace's start there, so that most traces of a payload share it with the one before.
+    let mut last: Option<(u64, BytesString)> = None;
+    for chunk in chunks {
+        if !typed_events {
+            chunk.iter_mut().for_each(move_events);
+        }
+        let high = chunk.first().map_or(0, |span| (span.trace_id >> 64) as u64);
+        if high != 0
+            && !chunk
+                .iter()
+                .any(|span| span.meta.contains_key(TRACE_ID_HIGH))
+        {
+            let same = last.take().filter(|(of_last, _)| *of_last == high);
+            let new = || (high, format!("{high:016x}").into());
+            let (_, tag) = last.insert(same.unwrap_or_else(new));
+            let root = root(chunk);
+            set_meta(&mut chunk[root], TRACE_ID_HIGH, tag.clone());
+        }
     }
 }
 
@@ -93,6 +85,7 @@ fn root(chunk: &[SpanBytes]) -> usize {
 mod tests {
     use super::*;
     use libdd_trace_utils::span::v04::SpanEventBytes;
+    use std::slice::from_mut;
 
     fn span(span_id: u64, parent_id: u64) -> SpanBytes {
         SpanBytes {
@@ -104,7 +97,7 @@ mod tests {
     }
 
     fn tags(mut chunk: Vec<SpanBytes>) -> Vec<Option<String>> {
-        prepare(&mut chunk, true);
+        prepare(from_mut(&mut chunk), true);
         let tag = |span: &SpanBytes| {
             span.meta
                 .get(TRACE_ID_HIGH)
@@ -125,6 +118,22 @@ mod tests {
         let mut short = span(2, 0);
         short.trace_id = 5;
         assert_eq!(tags(vec![short]), [None]);
+    }
+
+    #[test]
+    fn each_chunk_gets_the_high_half_of_its_own_trace_id() {
+        let highs = [1, 1, 0, 2, 1].map(|high: u128| high << 64);
+        let chunk = |trace_id| {
+            vec![SpanBytes {
+                trace_id,
+                ..Default::default()
+            }]
+        };
+        let mut chunks = highs.map(chunk);
+        prepare(&mut chunks, true);
+        let tags = chunks.map(|chunk| chunk[0].meta.get(TRACE_ID_HIGH).cloned());
+        let expected = highs.map(|high| (high > 0).then(|| format!("{:016x}", high >> 64).into()));
+        assert_eq!(tags, expected);
     }
 
     #[test]
@@ -177,9 +186,9 @@ mod tests {
             (true, None),
             (false, Some(r#"[{"name":"retry","time_unix_nano":7}]"#)),
         ] {
-            let mut chunk = [span(1, 0), span(2, 1)];
+            let mut chunk = vec![span(1, 0), span(2, 1)];
             chunk[0].span_events.push(event.clone());
-            prepare(&mut chunk, typed);
+            prepare(from_mut(&mut chunk), typed);
             let found = chunk[0].meta.get(events_json::TAG);
             assert_eq!(found.map(BytesString::as_str), tag);
             assert_eq!(chunk[0].span_events.is_empty(), !typed);

@@ -259,7 +259,7 @@ mod tests {
             for typed_events in [true, false] {
                 let mut chunk = vec![span(text), span(text)];
                 let bound = Size::of_chunk(&chunk, 0).wire + WIRE_HEADER;
-                prepare(&mut chunk, typed_events);
+                prepare(std::slice::from_mut(&mut chunk), typed_events);
                 chunk[0]
                     .meta
                     .insert("_dd.sdk.otlp_export".into(), "false".into());

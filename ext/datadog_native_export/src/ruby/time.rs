@@ -7,10 +7,11 @@ use magnus::{Error, RTypedData, Ruby, Time, Value};
 
 /// Returns the nanoseconds since the epoch of a Time, or `None` when `value` is something else.
 ///
-/// A Time that is a Rational inside calls methods of it.
+/// A Time that is a Rational inside calls methods of it. One that `time_t` can't hold, or that was never initialized, comes
+/// as [`i128::MAX`], which no field has room for.
 ///
 /// # Errors
-/// What Ruby raises for a Time that `time_t` can't hold.
+/// What else Ruby raises.
 #[inline(always)]
 pub fn nanoseconds(ruby: &Ruby, value: Value) -> Result<Option<i128>, Error> {
     let Some(time) = RTypedData::from_value(value) else {
@@ -24,7 +25,7 @@ pub fn nanoseconds(ruby: &Ruby, value: Value) -> Result<Option<i128>, Error> {
     } else if Time::from_value(value).is_none() {
         return Ok(None);
     }
-    nanoseconds_by_ruby(time).map(Some)
+    nanoseconds_by_ruby(ruby, time).map(Some)
 }
 
 /// Returns the nanoseconds since the epoch of a Time, as Ruby's API tells them.
@@ -32,14 +33,23 @@ pub fn nanoseconds(ruby: &Ruby, value: Value) -> Result<Option<i128>, Error> {
 /// # Errors
 /// As [`nanoseconds`].
 #[inline(never)]
-pub fn nanoseconds_by_ruby(time: RTypedData) -> Result<i128, Error> {
+pub fn nanoseconds_by_ruby(ruby: &Ruby, time: RTypedData) -> Result<i128, Error> {
     let (mut seconds, mut nanoseconds) = (0, 0);
-    protect(|| {
+    let read = protect(|| {
         // SAFETY: it is a Time; what is raised for one out of range, or for anything else, is caught here, and nothing
         // is owned.
         let timespec = unsafe { rb_sys::rb_time_timespec(time.as_raw()) };
         (seconds, nanoseconds) = (timespec.tv_sec, timespec.tv_nsec);
         rb_sys::Qnil as rb_sys::VALUE
-    })?;
-    Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds))
+    });
+    match read {
+        Ok(_) => Ok(i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)),
+        Err(error)
+            if error.is_kind_of(ruby.exception_arg_error())
+                || error.is_kind_of(ruby.exception_type_error()) =>
+        {
+            Ok(i128::MAX)
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -36,7 +36,7 @@ pub fn check(ruby: &Ruby) -> Result<(), Error> {
             };
             // SAFETY: a Time of this Ruby; a word of it that is read as a number does no harm.
             let read = unsafe { read(data) };
-            if read.map(i128::from) != Some(nanoseconds_by_ruby(data)?) {
+            if read.map(i128::from) != Some(nanoseconds_by_ruby(ruby, data)?) {
                 return Ok(());
             }
         }
