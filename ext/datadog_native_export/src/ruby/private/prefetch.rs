@@ -68,7 +68,8 @@ pub fn prefetch_text(object: Value) {
     prefetch_part(object, KIND, APART, ADDRESS);
 }
 
-/// Prefetches the contents of an object that C code has made, such as a Time, if it has them apart from itself.
+/// Prefetches the contents of an object that C code has made, such as a Time. Where they are in the object, as in Ruby 3.3
+/// and 3.4, there is nothing to do, and nothing happens.
 #[inline]
 pub fn prefetch_data(object: Value) {
     const KIND: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_MASK as rb_sys::VALUE;

@@ -49,7 +49,7 @@ pub fn check(ruby: &Ruby) -> Result<(), Error> {
 /// it has room for them, otherwise a Rational or a large Integer.
 ///
 /// # Safety
-/// None but that `time` is a Time; what is read means something only once it was checked.
+/// `time` must be a Time. What is read means something only once it was checked.
 #[cfg(all(
     any(ruby_3_1, ruby_3_2, ruby_3_3, ruby_3_4),
     target_pointer_width = "64"
