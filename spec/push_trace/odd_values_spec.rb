@@ -31,6 +31,13 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and odd values" 
     expect(deliver(push_traces(spans)).spans.map { |span| span["start"] }).to eq(times.values)
   end
 
+  it "names the end where it can't tell how long a span took" do
+    span = tracer_span(duration: nil, end_time: Time.at(10**30))
+
+    expect { described_class.new.push_trace([span], strict: true) }
+      .to raise_error(RangeError, "spans[0].end_time: expected a Time between 1677 and 2262, got Time")
+  end
+
   # Whoever decodes a map sees one of them in any case, and of a first span the library sends one.
   it "sends one of the keys that identity alone tells apart" do
     identity = %w[1 2].each_with_object({}.compare_by_identity) { |value, meta| meta["a".dup] = value }

@@ -120,7 +120,7 @@ impl Span {
             span.trace_id = numbers::trace_id(trace_id)?;
             span.span_id = numbers::span_id(span_id)?;
             span.parent_id = numbers::parent_id(parent_id)?;
-            span.start = numbers::start(ruby, start)?;
+            span.start = numbers::moment(ruby, start, "start")?;
             span.duration = numbers::duration(duration)?;
             span.error = numbers::error(error)?;
             span.name = lowering.text(name, || "name".into())?.text;

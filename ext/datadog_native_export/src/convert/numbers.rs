@@ -27,11 +27,11 @@ pub fn parent_id(value: Value) -> Result<u64, Failure> {
 
 /// Reads a Time, or an Integer of nanoseconds since the epoch.
 #[inline]
-pub fn start(ruby: &Ruby, value: Value) -> Result<i64, Failure> {
+pub fn moment(ruby: &Ruby, value: Value, field: &str) -> Result<i64, Failure> {
     match time(ruby, value)? {
         Some(nanoseconds) => i64::try_from(nanoseconds)
-            .map_err(|_| Failure::out_of_range("start", "a Time between 1677 and 2262", value)),
-        None => fit(value, "start", "Time or Integer (nanoseconds)", NANOSECONDS),
+            .map_err(|_| Failure::out_of_range(field, "a Time between 1677 and 2262", value)),
+        None => fit(value, field, "Time or Integer (nanoseconds)", NANOSECONDS),
     }
 }
 

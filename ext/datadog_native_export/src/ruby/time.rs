@@ -28,7 +28,7 @@ pub fn nanoseconds(ruby: &Ruby, value: Value) -> Result<Option<i128>, Error> {
     nanoseconds_by_ruby(ruby, time).map(Some)
 }
 
-/// Returns the nanoseconds since the epoch of a Time, as Ruby's API tells them.
+/// Returns the nanoseconds since the epoch of a Time, as Ruby's API tells them; otherwise as [`nanoseconds`].
 ///
 /// # Errors
 /// As [`nanoseconds`].
@@ -36,8 +36,7 @@ pub fn nanoseconds(ruby: &Ruby, value: Value) -> Result<Option<i128>, Error> {
 pub fn nanoseconds_by_ruby(ruby: &Ruby, time: RTypedData) -> Result<i128, Error> {
     let (mut seconds, mut nanoseconds) = (0, 0);
     let read = protect(|| {
-        // SAFETY: it is a Time; what is raised for one out of range, or for anything else, is caught here, and nothing
-        // is owned.
+        // SAFETY: it is a Time; what is raised is caught here, and nothing is owned.
         let timespec = unsafe { rb_sys::rb_time_timespec(time.as_raw()) };
         (seconds, nanoseconds) = (timespec.tv_sec, timespec.tv_nsec);
         rb_sys::Qnil as rb_sys::VALUE

@@ -113,7 +113,7 @@ impl TraceLowering<'_> {
         lowered.trace_id = self.trace_id(span.trace_id)?;
         lowered.span_id = numbers::span_id(span.id)?;
         lowered.parent_id = self.number(span.parent_id, |_, id| numbers::parent_id(id))?;
-        lowered.start = self.number(span.start_time, numbers::start)?;
+        lowered.start = self.moment(span.start_time, "start")?;
         lowered.duration = self.duration(span.duration, lowered.start, span.end_time)?;
         lowered.error = self.number(span.status, |_, error| numbers::error(error))?;
         self.label(span.name, "name", &mut lowered.name)?;
@@ -168,11 +168,16 @@ impl TraceLowering<'_> {
     }
 
     #[inline]
+    fn moment(&mut self, value: Value, field: &str) -> Result<i64, Failure> {
+        self.number(value, |ruby, value| numbers::moment(ruby, value, field))
+    }
+
+    #[inline]
     fn duration(&mut self, duration: Value, start: i64, end: Value) -> Result<i64, Failure> {
         if !duration.is_nil() || end.is_nil() {
             return self.number(duration, numbers::seconds);
         }
-        let end_time = self.number(end, numbers::start)?;
+        let end_time = self.moment(end, "end_time")?;
         let passed = end_time.checked_sub(start).ok_or_else(|| {
             let expected = "times up to 2**63-1 nanoseconds apart";
             Failure::out_of_range("end_time", expected, end)

@@ -9,6 +9,7 @@ use crate::ruby::private::{
 use crate::ruby::values_from;
 use magnus::{RArray, RHash, RObject, Value};
 use pipeline::span::SpanBytes;
+use std::ops::Range;
 
 /// Number of spans that are read together: while one part of them is waited for, so are those of the others.
 const BATCH: usize = 10;
@@ -29,11 +30,11 @@ impl Batch {
     pub fn read(&mut self, spans: RArray, index: usize, readers: &mut Readers, room: &[SpanBytes]) {
         self.objects = values_from(spans, index);
         let objects = || self.objects.iter().flatten();
-        let is_prefetching = CAN_PREFETCH && private::enabled();
+        let is_prefetching = CAN_PREFETCH && private::in_use();
         let room = &room[..room.len().min(BATCH)];
         if is_prefetching {
             objects().for_each(|span| prefetch(*span));
-            prefetch_room(room.as_ptr(), room.len());
+            prefetch_room(addresses(room.as_ptr(), room.len()));
             let layout = readers.span.layout();
             for span in objects() {
                 let slots = RObject::from_value(*span).and_then(|span| layout.slots(span));
@@ -46,11 +47,12 @@ impl Batch {
         if is_prefetching {
             self.prefetch_values();
             for span in room {
-                prefetch_room(span.meta.iter().as_slice().as_ptr(), span.meta.capacity());
-                prefetch_room(
-                    span.metrics.iter().as_slice().as_ptr(),
+                let (meta, metrics) = (span.meta.iter(), span.metrics.iter());
+                prefetch_room(addresses(meta.as_slice().as_ptr(), span.meta.capacity()));
+                prefetch_room(addresses(
+                    metrics.as_slice().as_ptr(),
                     span.metrics.capacity(),
-                );
+                ));
             }
         }
     }
@@ -80,15 +82,15 @@ impl Batch {
         }
         let mut tags = [None; BATCH];
         for (span, tags) in spans().zip(&mut tags) {
-            let [meta, metrics] =
-                [span.meta, span.metrics].map(|hash| Entries::of(RHash::from_value(hash)?));
+            let [meta, metrics] = [span.meta, span.metrics]
+                .map(|hash| Entries::of(RHash::from_value(hash)?).filter(Entries::are_few));
             // The values of metrics are mostly no objects.
             *tags = meta;
             let entries = meta.into_iter().chain(metrics);
             entries.for_each(|entries| prefetch_range(entries.addresses()));
         }
         let tags = || tags.iter().flatten();
-        tags().for_each(|entries| entries.prefetch_values(prefetch));
+        tags().for_each(|entries| entries.prefetch_values());
     }
 }
 
@@ -97,4 +99,10 @@ fn hashes(span: &TracerSpan) -> impl Iterator<Item = RHash> {
     [span.meta, span.metrics]
         .into_iter()
         .filter_map(RHash::from_value)
+}
+
+/// Returns the memory of `count` values from a place on.
+#[inline(always)]
+fn addresses<T>(first: *const T, count: usize) -> Range<usize> {
+    first.addr()..first.wrapping_add(count).addr()
 }

@@ -1,6 +1,7 @@
 //! Where a Hash keeps its entries. Ruby's API has a call for each entry, which costs more than most of what is done with
 //! it, and can't tell where the entries are before they are read.
 
+use super::prefetch;
 use crate::ruby::address;
 use crate::ruby::hash::{Keys, each_pair_by_ruby};
 use magnus::rb_sys::FromRawValue;
@@ -84,6 +85,12 @@ impl Entries {
         layout::table(hash).addr() + MIDDLE
     }
 
+    /// Returns whether [`Entries::copy_to`] takes them.
+    #[inline]
+    pub fn are_few(&self) -> bool {
+        self.count <= Self::MOST_COPIED
+    }
+
     /// Returns the memory that the entries are in.
     #[inline]
     pub fn addresses(&self) -> std::ops::Range<usize> {
@@ -97,7 +104,7 @@ impl Entries {
         self,
         copies: &mut [[MaybeUninit<Word>; 2]; Self::MOST_COPIED],
     ) -> Option<&[[Word; 2]]> {
-        if self.count > Self::MOST_COPIED {
+        if !self.are_few() {
             return None;
         }
         let copies = copies.as_mut_ptr().cast::<[Word; 2]>();
@@ -115,11 +122,11 @@ impl Entries {
         }
     }
 
-    /// Calls `each`, such as [`super::prefetch`], with every value.
+    /// Prefetches every value.
     #[inline(always)]
-    pub fn prefetch_values(self, each: impl Fn(Value)) {
-        // SAFETY: prefetching calls nothing, and a value is live as long as its Hash.
-        unsafe { self.each(|key| each(Value::from_raw(*key.add(1)))) };
+    pub fn prefetch_values(self) {
+        // SAFETY: nothing of Ruby runs here, and a value is live as long as its Hash is.
+        unsafe { self.each(|key| prefetch(Value::from_raw(*key.add(1)))) };
     }
 
     /// Calls `each` with the address of every key, which its value follows.

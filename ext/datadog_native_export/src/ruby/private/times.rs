@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 static FOUND: AtomicBool = AtomicBool::new(false);
 
 /// Returns the nanoseconds since the epoch of an object of the class Time itself, `None` where they can't be told
-/// without a call: where the layout isn't known, for a Time that has parts of nanoseconds or is further than 73 years
+/// without a call: where the layout isn't known, for a Time that has parts of nanoseconds or is further than 146 years
 /// from the epoch, and for 0, which one that was never initialized has too.
 #[inline]
 pub fn plain_nanoseconds(time: RTypedData) -> Option<i64> {
