@@ -1,6 +1,6 @@
 //! `TraceChunks#push_trace`: lowering the spans of one trace.
 
-mod prefetch;
+mod batch;
 mod tracer_span;
 
 pub use tracer_span::Readers;
@@ -11,11 +11,11 @@ use crate::convert::{Lowering, Policy, each_of, numbers};
 use crate::errors::{Failure, Kind};
 use crate::ruby::same_object;
 use crate::scratch::Scratch;
+use batch::Batch;
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
 use magnus::{RArray, RHash, Ruby, Value};
 use pipeline::span::{Chunk, LeftOut, POOL_CHUNK, Size, SpanBytes, pool, take_spans};
-use prefetch::Batch;
 use tracer_span::TracerSpan;
 
 /// Lowers the spans of one trace: objects with the instance variables of `Datadog::Tracing::Span`, read without calling

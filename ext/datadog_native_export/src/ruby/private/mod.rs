@@ -13,8 +13,7 @@ mod times;
 pub use hash_entries::Entries;
 pub use ivar_layout::IvarLayout;
 pub use prefetch::{
-    CAN_PREFETCH, prefetch, prefetch_address, prefetch_data, prefetch_range, prefetch_room,
-    prefetch_text,
+    CAN_PREFETCH, prefetch, prefetch_address, prefetch_data, prefetch_range, prefetch_text,
 };
 pub use times::plain_nanoseconds;
 
@@ -41,7 +40,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
 
 /// Returns whether private layouts may be used at all.
 #[inline]
-pub fn enabled() -> bool {
+fn enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
 

@@ -5,9 +5,6 @@ use magnus::rb_sys::AsRawValue;
 use magnus::{RString, RTypedData, Value};
 use std::ops::Range;
 
-/// Bytes that a processor fetches at once, on all that Ruby is run on.
-const LINE: usize = 64;
-
 /// Whether anything here has an effect on this processor.
 pub const CAN_PREFETCH: bool = cfg!(target_arch = "x86_64");
 
@@ -33,22 +30,9 @@ pub fn prefetch_address(address: usize) {
 /// Prefetches the memory at all addresses of a range.
 #[inline]
 pub fn prefetch_range(addresses: Range<usize>) {
+    /// Bytes that a processor fetches at once, on all that Ruby is run on.
+    const LINE: usize = 64;
     addresses.step_by(LINE).for_each(prefetch_address);
-}
-
-/// Prefetches the memory at all addresses of a range that will be written, so that no other core has it any longer.
-#[inline]
-pub fn prefetch_room(addresses: Range<usize>) {
-    for address in addresses.step_by(LINE) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as in `prefetch_address`. The intrinsic for it is an ordinary prefetch where the processor isn't known to
-        // have this instruction, which has no effect on one that hasn't.
-        unsafe {
-            std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags, readonly));
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = address;
-    }
 }
 
 /// Prefetches the text of a String that has it apart from itself. One that is frozen is mostly shared by many spans, and

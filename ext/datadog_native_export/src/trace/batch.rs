@@ -4,7 +4,7 @@
 use super::tracer_span::{Readers, TracerSpan};
 use crate::ruby::private::{
     self, CAN_PREFETCH, Entries, prefetch, prefetch_address, prefetch_data, prefetch_range,
-    prefetch_room, prefetch_text,
+    prefetch_text,
 };
 use crate::ruby::values_from;
 use magnus::{RArray, RHash, RObject, Value};
@@ -25,7 +25,7 @@ pub struct Batch {
 impl Batch {
     /// Reads the next spans of an Array, as many as there are of one batch, and prefetches them level by level: the
     /// objects, then their variables, then the values, and then what the values hold. Each level reads what the one
-    /// before has prefetched.
+    /// before has prefetched. So is the room that they are lowered into, which the sender's core has used last.
     #[inline]
     pub fn read(&mut self, spans: RArray, index: usize, readers: &mut Readers, room: &[SpanBytes]) {
         self.objects = values_from(spans, index);
@@ -34,7 +34,7 @@ impl Batch {
         let room = &room[..room.len().min(BATCH)];
         if is_prefetching {
             objects().for_each(|span| prefetch(*span));
-            prefetch_room(addresses(room.as_ptr(), room.len()));
+            prefetch_range(addresses(room.as_ptr(), room.len()));
             let layout = readers.span.layout();
             for span in objects() {
                 let slots = RObject::from_value(*span).and_then(|span| layout.slots(span));
@@ -48,8 +48,8 @@ impl Batch {
             self.prefetch_values();
             for span in room {
                 let (meta, metrics) = (span.meta.iter(), span.metrics.iter());
-                prefetch_room(addresses(meta.as_slice().as_ptr(), span.meta.capacity()));
-                prefetch_room(addresses(
+                prefetch_range(addresses(meta.as_slice().as_ptr(), span.meta.capacity()));
+                prefetch_range(addresses(
                     metrics.as_slice().as_ptr(),
                     span.metrics.capacity(),
                 ));
