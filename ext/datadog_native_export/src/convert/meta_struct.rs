@@ -4,7 +4,7 @@ use super::nesting::Nesting;
 use super::text::read_string;
 use super::{Lowering, Policy};
 use crate::errors::{Failure, Kind};
-use crate::ruby::{Encodings, RubyInteger, StringFacts, copy_bytes, each_pair};
+use crate::ruby::{Encodings, RubyInteger, StringFacts, copy_bytes, each_pair, values_from};
 use libdd_tinybytes::{Bytes, BytesString};
 use magnus::value::{Qfalse, Qtrue, ReprValue};
 use magnus::{Error, Float, IntoValue, Module, RArray, RHash, RString, Ruby, Symbol, Value};
@@ -19,6 +19,10 @@ const LONGEST_MARKER: usize = 9;
 /// How deep values may be inside each other in what `to_msgpack` makes: with what that is in, no deeper than can be read
 /// back.
 const DEEPEST_PACKED: usize = 512;
+/// Room that is made for a value at first.
+const USUAL_BYTES: usize = 64;
+/// The same for the way to one inside it.
+const USUAL_DEPTH: usize = 8;
 const KEYS: &str = "String, Symbol or Integer as a key";
 
 impl Lowering<'_> {
@@ -53,10 +57,12 @@ impl Lowering<'_> {
     /// For what can't be encoded, as the policy says, with a path that begins with `key`.
     pub fn meta_struct(&mut self, key: &BytesString, value: Value) -> Result<Bytes, Failure> {
         let nesting = Nesting::new(self.ruby);
+        let mut path = Vec::with_capacity(USUAL_DEPTH);
+        path.push(Step::Name(key.clone()));
         let mut encoder = Encoder {
             lowering: self,
-            out: ByteBuf::new(),
-            path: vec![Step::Name(key.clone())],
+            out: ByteBuf::with_capacity(USUAL_BYTES),
+            path,
             nesting,
         };
         encoder.value(value)?;
@@ -251,7 +257,8 @@ impl Encoder<'_, '_> {
         written(encode::write_array_len(&mut self.out, length as u32));
         for index in 0..length {
             // Read one by one: what elements are converted by may change the Array.
-            let element = array.entry::<Value>(index as isize)?;
+            let [element] = values_from(array, index);
+            let element = element.unwrap_or_else(|| self.lowering.ruby.qnil().as_value());
             self.step(Step::Index(index), |encoder| encoder.value(element))?;
         }
         Ok(())

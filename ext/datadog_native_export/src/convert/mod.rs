@@ -11,6 +11,7 @@ pub mod text;
 mod times;
 
 use crate::errors::{Failure, Kind};
+use crate::ruby::values_from;
 use magnus::value::ReprValue;
 use magnus::{RArray, Ruby, Value};
 use pipeline::span::{AGENT_MAX_BYTES, LeftOut};
@@ -154,9 +155,9 @@ pub fn each_of<'l, T: AsMut<Lowering<'l>>>(
         return this.as_mut().left_out(reason);
     };
     let mut index = 0;
-    // The length is asked for each time: an element may call Ruby code, which may change the Array.
-    while index < array.len() {
-        let lowered = lower(this, array.entry(index as isize)?);
+    // Each element is asked for when it is its turn: one may call Ruby code, which may change the Array.
+    while let [Some(element)] = values_from(array, index) {
+        let lowered = lower(this, element);
         let lowered = lowered.map_err(|failure| failure.within(&format!("{field}[{index}].")));
         this.as_mut().or_left_out(lowered)?;
         index += 1;

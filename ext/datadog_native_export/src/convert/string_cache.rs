@@ -4,10 +4,12 @@
 //! from then on its address says which text it is. Both tables are bounded. Until then its text is shared as long as the
 //! arena has its block open, and since an address may be another object's by now, encoding and bytes are compared.
 
-use crate::ruby::{NO_ADDRESS, StringFacts, address, has_text, is_exactly, keep_forever};
+use crate::ruby::{
+    NO_ADDRESS, StringFacts, address, has_text, is_exactly, is_immediate, keep_forever,
+};
 use libdd_tinybytes::BytesString;
 use magnus::value::ReprValue;
-use magnus::{RString, Ruby, Value};
+use magnus::{RString, Ruby, Symbol, Value};
 use pipeline::span::{ArenaText, TextArena, make_static};
 
 const SLOTS: usize = 512;
@@ -20,7 +22,7 @@ pub struct StringCache {
     recent: Box<[Recent; SLOTS]>,
 }
 
-/// A String that is kept for ever.
+/// A String or Symbol that is kept for ever.
 #[derive(Clone, Copy)]
 struct Kept {
     string: usize,
@@ -65,6 +67,17 @@ impl StringCache {
     pub fn kept(&self, value: Value) -> Option<(&'static str, bool)> {
         let slot = &self.kept[index(address(value))];
         (slot.string == address(value)).then_some((slot.text, slot.distinct))
+    }
+
+    /// Keeps the text of a Symbol that is no object, and so stays for ever.
+    pub fn keep_symbol(&mut self, symbol: Symbol, text: &'static str) {
+        if is_immediate(symbol.as_value()) {
+            self.kept[index(address(symbol.as_value()))] = Kept {
+                string: address(symbol.as_value()),
+                text,
+                distinct: false,
+            };
+        }
     }
 
     /// Returns the text of a frozen String that was met lately, and whether it is distinct.
@@ -123,8 +136,8 @@ impl StringCache {
     }
 }
 
-/// Objects stand at multiples of 8.
+/// Objects stand at multiples of 8. Symbols that are none differ in the bits above the lowest byte.
 #[inline(always)]
 fn index(address: usize) -> usize {
-    (address >> 3) % SLOTS
+    (address >> 3 ^ address >> 8) % SLOTS
 }

@@ -90,12 +90,25 @@ impl Lowering<'_> {
             return self.string(string, path);
         }
         match Symbol::from_value(value) {
-            Some(symbol) => Ok(Text {
-                distinct: false,
-                ..self.string(symbol_text(symbol), path)?
-            }),
+            Some(symbol) => self.symbol(symbol, path),
             None => Err(Failure::wrong_class(path(), TEXT, value)),
         }
+    }
+
+    #[inline(never)]
+    fn symbol(&mut self, symbol: Symbol, path: impl Fn() -> String) -> Result<Text, Failure> {
+        let string = symbol_text(symbol);
+        let text = match self.texts.kept(string.as_value()) {
+            Some((text, _)) => {
+                self.texts.cache.keep_symbol(symbol, text);
+                BytesString::from_static(text)
+            }
+            None => self.string(string, path)?.text,
+        };
+        Ok(Text {
+            text,
+            distinct: false,
+        })
     }
 
     /// Stores text that was made of a value.

@@ -41,6 +41,11 @@ pub fn address(value: Value) -> usize {
     value.as_raw() as usize
 }
 
+/// Returns whether a value is no object on the heap, so that its address is its own for ever.
+pub fn is_immediate(value: Value) -> bool {
+    rb_sys::SPECIAL_CONST_P(value.as_raw())
+}
+
 /// An address that no value has that can be read: all other numbers may be objects.
 pub const NO_ADDRESS: usize = rb_sys::Qundef as usize;
 
