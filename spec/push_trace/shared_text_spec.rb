@@ -16,6 +16,17 @@ RSpec.describe Datadog::NativeExport::TraceChunks, "#push_trace and text that sp
     skip "this Ruby can't compact its heap"
   end
 
+  # Those made by a literal are no objects, those made of text are.
+  it "tells Symbols that repeat from each other, and from Strings of the same text" do
+    symbols = %i[a b c d e f g h i j k l m n o p q r s t] + Array.new(600) { |i| :"symbol #{i}" }
+    meta = ->(symbol) { { "value" => symbol, symbol => "key", symbol.name => "String" } }
+    spans = symbols.each_with_index.map { |symbol, i| tracer_span(id: i + 1, name: symbol, meta: meta.call(symbol)) }
+    50.times { push_traces(spans.first(100)) }
+
+    expect(deliver(push_traces(spans)).spans.map { |span| [span["name"], tags(span)] })
+      .to eq(symbols.map { |symbol| [symbol.name, { "value" => symbol.name, symbol.name => "String" }] })
+  end
+
   # In a process whose heap is quickly collected.
   it "takes no String for one that was there before it" do
     Datadog::NativeExport::Testing::Agent.start do |agent|
