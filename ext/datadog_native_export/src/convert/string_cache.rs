@@ -12,14 +12,17 @@ use magnus::value::ReprValue;
 use magnus::{RString, Ruby, Symbol, Value};
 use pipeline::span::{ArenaText, TextArena, make_static};
 
-const SLOTS: usize = 512;
+/// Number of sets of a table. An address belongs to one of them.
+const SETS: usize = 256;
+/// Number of texts in a set: two keys of every span often belong to the same one.
+const WAYS: usize = 2;
 /// Number of times that a String is met before it is kept.
 const HITS: u8 = 20;
 
-/// Direct-mapped caches from the address of a frozen String to its text.
+/// Caches from the address of a frozen String to its text.
 pub struct StringCache {
-    kept: Box<[Kept; SLOTS]>,
-    recent: Box<[Recent; SLOTS]>,
+    kept: Box<[[Kept; WAYS]; SETS]>,
+    recent: Box<[[Recent; WAYS]; SETS]>,
 }
 
 /// A String or Symbol that is kept for ever.
@@ -55,8 +58,8 @@ impl Default for StringCache {
             hits: 0,
         };
         Self {
-            kept: Box::new([kept; SLOTS]),
-            recent: Box::new([recent; SLOTS]),
+            kept: Box::new([[kept; WAYS]; SETS]),
+            recent: Box::new([[recent; WAYS]; SETS]),
         }
     }
 }
@@ -65,19 +68,28 @@ impl StringCache {
     /// Returns the text of a String that is kept, and whether it is distinct, as in [`super::text::Text`].
     #[inline(always)]
     pub fn kept(&self, value: Value) -> Option<(&'static str, bool)> {
-        let slot = &self.kept[index(address(value))];
-        (slot.string == address(value)).then_some((slot.text, slot.distinct))
+        let set = &self.kept[index(address(value))];
+        let mut set = set.iter();
+        let kept = set.find(|kept| kept.string == address(value))?;
+        Some((kept.text, kept.distinct))
     }
 
     /// Keeps the text of a Symbol that is no object, and so stays for ever.
     pub fn keep_symbol(&mut self, symbol: Symbol, text: &'static str) {
-        if is_immediate(symbol.as_value()) {
-            self.kept[index(address(symbol.as_value()))] = Kept {
-                string: address(symbol.as_value()),
+        let symbol = symbol.as_value();
+        if is_immediate(symbol) {
+            self.keep(Kept {
+                string: address(symbol),
                 text,
                 distinct: false,
-            };
+            });
         }
+    }
+
+    fn keep(&mut self, kept: Kept) {
+        let set = &mut self.kept[index(kept.string)];
+        set.rotate_right(1);
+        set[0] = kept;
     }
 
     /// Returns the text of a frozen String that was met lately, and whether it is distinct.
@@ -88,8 +100,9 @@ impl StringCache {
         arena: &mut TextArena,
     ) -> Option<(BytesString, bool)> {
         let string_address = address(string.as_value());
-        let slot = &mut self.recent[index(string_address)];
-        if slot.string != string_address || slot.encoding != facts.encoding() {
+        let mut set = self.recent[index(string_address)].iter_mut();
+        let slot = set.find(|slot| slot.string == string_address)?;
+        if slot.encoding != facts.encoding() {
             return None;
         }
         let text = arena
@@ -97,21 +110,22 @@ impl StringCache {
             .filter(|text| has_text(string, text))?;
         slot.distinct &= is_exactly(string, Ruby::get_with(string).class_string());
         slot.hits += 1;
+        let (distinct, place) = (slot.distinct, slot.place?);
         if slot.hits == HITS {
             slot.hits = 0;
             if let Some(text) = make_static(text).filter(|_| keep_forever(string)) {
-                self.kept[index(string_address)] = Kept {
+                self.keep(Kept {
                     string: string_address,
                     text,
-                    distinct: slot.distinct,
-                };
-                return Some((BytesString::from_static(text), slot.distinct));
+                    distinct,
+                });
+                return Some((BytesString::from_static(text), distinct));
             }
         }
-        Some((arena.share(slot.place?)?, slot.distinct))
+        Some((arena.share(place)?, distinct))
     }
 
-    /// Remembers the text of a frozen String, which takes the place of another.
+    /// Remembers the text of a frozen String, which takes the place of one that was met less often.
     pub fn put(
         &mut self,
         string: RString,
@@ -121,7 +135,10 @@ impl StringCache {
         arena: &TextArena,
     ) {
         let string = address(string.as_value());
-        let slot = &mut self.recent[index(string)];
+        let set = &mut self.recent[index(string)];
+        let of = |address| set.iter().position(|slot| slot.string == address);
+        let way = of(string).or_else(|| of(NO_ADDRESS));
+        let slot = &mut set[way.unwrap_or(usize::from(set[1].hits < set[0].hits))];
         *slot = Recent {
             string,
             place: arena.place_of(text),
@@ -139,5 +156,5 @@ impl StringCache {
 /// Objects stand at multiples of 8. Symbols that are none differ in the bits above the lowest byte.
 #[inline(always)]
 fn index(address: usize) -> usize {
-    (address >> 3 ^ address >> 8) % SLOTS
+    (address >> 3 ^ address >> 8) % SETS
 }
