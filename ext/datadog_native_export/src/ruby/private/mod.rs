@@ -44,7 +44,7 @@ fn enabled() -> bool {
     ENABLED.load(Ordering::Relaxed)
 }
 
-/// Returns whether the layout of Hashes was found to be what is expected, and is used.
+/// Returns whether the layouts of Hashes and Times were found to be what is expected, and are used.
 pub fn in_use() -> bool {
-    hash_entries::are_found()
+    hash_entries::are_found() && times::are_found()
 }

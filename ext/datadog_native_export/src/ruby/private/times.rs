@@ -15,11 +15,17 @@ static FOUND: AtomicBool = AtomicBool::new(false);
 /// from the epoch, and for 0, which one that was never initialized has too.
 #[inline]
 pub fn plain_nanoseconds(time: RTypedData) -> Option<i64> {
-    if !FOUND.load(Ordering::Relaxed) {
+    if !are_found() {
         return None;
     }
     // SAFETY: `check` has found that this Ruby has them there.
     unsafe { read(time) }
+}
+
+/// Returns whether [`check`] has found the contents.
+#[inline]
+pub fn are_found() -> bool {
+    FOUND.load(Ordering::Relaxed)
 }
 
 /// Checks that this Ruby has the contents of Times where they are looked for, and notes it.
