@@ -19,8 +19,13 @@ namespace :spec do
   desc "Run the other specs: GC stress, valgrind, servers, fork storm, packaging, benchmarks, dd-trace-rb, signatures"
   task slow: %i[compile slow_side_by_side]
   # Linking the packaged gem keeps one processor busy, and many of the others wait most of the time.
-  multitask slow_side_by_side: %i[rest_of_slow packaging]
-  task rest_of_slow: %i[systems without_private_layouts signatures]
+  multitask slow_side_by_side: %i[systems rest]
+  task rest: %i[packaging without_private_layouts signatures]
+
+  # What runs side by side takes about as long.
+  task all: %i[compile all_side_by_side]
+  multitask all_side_by_side: %i[quick_and_systems rest]
+  task quick_and_systems: %w[spec systems]
 
   RSpec::Core::RakeTask.new(systems: %i[compile test_agent]) do |task|
     task.pattern = slow_specs
