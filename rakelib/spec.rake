@@ -22,7 +22,7 @@ namespace :spec do
   multitask slow_side_by_side: %i[systems rest]
   task rest: %i[packaging without_private_layouts signatures]
 
-  # What runs side by side takes about as long.
+  # All of them, in two lanes that take about as long.
   task all: %i[compile all_side_by_side]
   multitask all_side_by_side: %i[quick_and_systems rest]
   task quick_and_systems: %w[spec systems]

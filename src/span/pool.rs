@@ -95,7 +95,9 @@ pub fn reclaim_spans() {
     while !pool.sent.is_empty() {
         for _ in 0..POOL_CHUNK {
             chunk.push(pool.sent.get_span());
-            chunk.last_mut().map(trim);
+            if let Some(span) = chunk.last_mut() {
+                trim(span);
+            }
             // Has room once the last span of a chunk was taken.
             let empty = pool.sent.pull_empty_chunk();
             if empty.capacity() > 0 {

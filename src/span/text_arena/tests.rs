@@ -78,11 +78,7 @@ fn a_broken_byte_is_found_wherever_it_stands() {
 #[test]
 fn a_broken_text_at_the_end_of_a_block_finds_room_elsewhere() {
     let mut arena = TextArena::default();
-    while arena
-        .open
-        .as_ref()
-        .is_none_or(|open| open.used < BLOCK_BYTES - 2)
-    {
+    while arena.open.as_ref().is_none_or(|open| open.room() > 2) {
         put(&mut arena, "xx");
     }
     let (text, repaired) = arena.put(b"\xff\xff").unwrap();

@@ -105,12 +105,11 @@ impl StringCache {
         if slot.encoding != facts.encoding() {
             return None;
         }
-        let text = arena
-            .get(slot.place?)
-            .filter(|text| has_text(string, text))?;
+        let place = slot.place?;
+        let text = arena.get(place).filter(|text| has_text(string, text))?;
         slot.distinct &= is_exactly(string, Ruby::get_with(string).class_string());
+        let distinct = slot.distinct;
         slot.hits += 1;
-        let (distinct, place) = (slot.distinct, slot.place?);
         if slot.hits == HITS {
             slot.hits = 0;
             if let Some(text) = make_static(text).filter(|_| keep_forever(string)) {

@@ -37,8 +37,10 @@ impl Batch {
             prefetch_range(addresses(room.as_ptr(), room.len()));
             let layout = readers.span.layout();
             for span in objects() {
-                let slots = RObject::from_value(*span).and_then(|span| layout.slots(span));
-                slots.inspect(|slots| prefetch_range(slots.addresses()));
+                if let Some(slots) = RObject::from_value(*span).and_then(|span| layout.slots(span))
+                {
+                    prefetch_range(slots.addresses());
+                }
             }
         }
         for (span, object) in self.spans.iter_mut().zip(objects()) {

@@ -8,14 +8,14 @@
 mod hash_entries;
 mod ivar_layout;
 mod prefetch;
-mod times;
+mod time_layout;
 
 pub use hash_entries::Entries;
 pub use ivar_layout::IvarLayout;
 pub use prefetch::{
     CAN_PREFETCH, prefetch, prefetch_address, prefetch_data, prefetch_range, prefetch_text,
 };
-pub use times::plain_nanoseconds;
+pub use time_layout::plain_nanoseconds;
 
 use magnus::{Error, Ruby};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,7 @@ pub fn init(ruby: &Ruby) -> Result<(), Error> {
     }
     ENABLED.store(true, Ordering::Relaxed);
     hash_entries::check(ruby)?;
-    times::check(ruby)
+    time_layout::check(ruby)
 }
 
 /// Returns whether private layouts may be used at all.
@@ -46,5 +46,5 @@ fn enabled() -> bool {
 
 /// Returns whether the layouts of Hashes and Times were found to be what is expected, and are used.
 pub fn in_use() -> bool {
-    hash_entries::are_found() && times::are_found()
+    hash_entries::are_found() && time_layout::are_found()
 }

@@ -35,23 +35,12 @@ pub fn prefetch_range(addresses: Range<usize>) {
     addresses.step_by(LINE).for_each(prefetch_address);
 }
 
-/// Prefetches the text of a String that has it apart from itself. One that is frozen is mostly shared by many spans, and
-/// near already.
+/// Prefetches the text of a String.
 #[inline]
 pub fn prefetch_text(object: Value) {
-    const KIND: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_MASK as rb_sys::VALUE
-        | rb_sys::ruby_rstring_flags::RSTRING_NOEMBED as rb_sys::VALUE
-        | rb_sys::ruby_fl_type::RUBY_FL_FREEZE as rb_sys::VALUE;
-    const APART: rb_sys::VALUE = rb_sys::ruby_value_type::RUBY_T_STRING as rb_sys::VALUE
-        | rb_sys::ruby_rstring_flags::RSTRING_NOEMBED as rb_sys::VALUE;
     if let Some(string) = RString::from_value(object) {
-        let string = string.as_raw();
-        // SAFETY: a String is on the heap, and begins with its flags.
-        unsafe {
-            if *(string as *const rb_sys::VALUE) & KIND == APART {
-                prefetch_address(rb_sys::RSTRING_PTR(string).addr());
-            }
-        }
+        // SAFETY: it is a String.
+        prefetch_address(unsafe { rb_sys::RSTRING_PTR(string.as_raw()) }.addr());
     }
 }
 
